@@ -54,6 +54,8 @@ def wants_upstream(choice: str) -> bool:
 def content_key(inputs: list[Path]) -> str:
     """Names the result by everything that decides it."""
     digest = hashlib.sha256(BASE_URL.encode())
+    # Debian's CPython comes out of the host images.
+    digest.update("".join(image.recipe for image in images.IMAGES.values()).encode())
     for path in sorted(inputs):
         digest.update(path.name.encode() + b"\0" + path.read_bytes())
     return digest.hexdigest()[:16]
