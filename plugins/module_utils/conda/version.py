@@ -1,0 +1,273 @@
+# Copyright (c) pystack contributors
+# Apache License 2.0 (see LICENSE)
+"""Conda's order of versions, and the version part of a package specification.
+
+Source: conda's documentation of ``VersionOrder`` and "Package match specifications"
+(https://docs.conda.io/projects/conda-build/en/stable/resources/package-spec.html).
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from functools import total_ordering
+from itertools import zip_longest
+from typing import Union
+
+Part = Union[int, float, str]
+Component = tuple[Part, ...]
+
+_CHARACTERS = re.compile(r"[a-z0-9._+!]+")
+_RUNS = re.compile(r"[0-9]+|[^0-9]+")
+_RELATION = re.compile(r"(==|!=|<=|>=|~=|=|<|>)(.+)", re.DOTALL)
+_POST = float("inf")
+_SHORTEST_COMPATIBLE = 2
+
+
+def _parts(component: str, version: str) -> Component:
+    """Split ``15rc2`` into ``(15, 'rc', 2)``; a component always starts with a number."""
+    runs = _RUNS.findall(component)
+    if not runs:
+        raise ValueError(f"version '{version}' has an empty component")
+    parts = tuple(_part(run) for run in runs)
+    return parts if isinstance(parts[0], int) else (0, *parts)
+
+
+def _part(run: str) -> Part:
+    if run.isdigit():
+        return int(run)
+    if run == "post":
+        return _POST
+    return "DEV" if run == "dev" else run  # upper case sorts before every other word
+
+
+def _split(text: str, version: str) -> tuple[Component, ...]:
+    """Split at dots and underscores; a trailing underscore belongs to the last component."""
+    body, tail = (text[:-1], "_") if text.endswith("_") else (text, "")
+    components = body.replace("_", ".").split(".")
+    components[-1] += tail
+    return tuple(_parts(component, version) for component in components)
+
+
+def _compare_parts(one: Part, other: Part) -> int:
+    if isinstance(one, str) != isinstance(other, str):
+        return -1 if isinstance(one, str) else 1
+    return (one > other) - (one < other)  # type: ignore[operator]  # same kind by now
+
+
+def _compare(one: tuple[Component, ...], other: tuple[Component, ...]) -> int:
+    for left, right in zip_longest(one, other, fillvalue=()):
+        for a, b in zip_longest(left, right, fillvalue=0):
+            if a != b:
+                return _compare_parts(a, b)
+    return 0
+
+
+def _trimmed(components: tuple[Component, ...]) -> tuple[Component, ...]:
+    """Drop what stands for zero at the ends, so that equal versions hash alike."""
+    result = [_trim(component) for component in components]
+    while result and not result[-1]:
+        result.pop()
+    return tuple(result)
+
+
+def _trim(component: Component) -> Component:
+    end = len(component)
+    while end and component[end - 1] == 0:
+        end -= 1
+    return component[:end]
+
+
+@total_ordering
+class VersionOrder:
+    """One version in conda's order: ``epoch!main+local``, compared case-insensitively.
+
+    Numbers compare as numbers and words as words; a word is older than a number, ``dev``
+    is the oldest word, ``post`` is newer than every number, and what is missing is 0.
+    A dash means an underscore, unless the version has both.
+
+    Raises ValueError for an empty version, a strange character, an empty component, a
+    repeated ``!`` or ``+``, and an epoch that is not a number.
+    """
+
+    def __init__(self, text: str) -> None:
+        self.text = text.strip().lower()
+        if not self.text:
+            raise ValueError("version is empty")
+        plain = self.text if "_" in self.text else self.text.replace("-", "_")
+        if not _CHARACTERS.fullmatch(plain):
+            raise ValueError(f"version '{text}' has a character that conda does not accept in versions")
+        epoch, mark, rest = plain.rpartition("!")
+        if mark and not epoch.isdigit():
+            raise ValueError(f"version '{text}' has an epoch that is not a number")
+        main, plus, local = rest.partition("+")
+        if "+" in local:
+            raise ValueError(f"version '{text}' has more than one '+'")
+        self.main = ((int(epoch or 0),), *_split(main, text))
+        self.local = _split(local, text) if plus else ()
+
+    def __repr__(self) -> str:
+        return f"VersionOrder({self.text!r})"
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, VersionOrder):
+            return NotImplemented
+        return not _compare(self.main, other.main) and not _compare(self.local, other.local)
+
+    def __lt__(self, other: VersionOrder) -> bool:
+        return (_compare(self.main, other.main) or _compare(self.local, other.local)) < 0
+
+    def __hash__(self) -> int:
+        return hash((_trimmed(self.main), _trimmed(self.local)))
+
+    def starts_with(self, prefix: VersionOrder) -> bool:
+        """Whether this version lies under ``prefix``: 1.2.3 and 1.2rc1 under 1.2, not 1.20."""
+        if not prefix.local:
+            return _components_start(self.main, prefix.main)
+        return not _compare(self.main, prefix.main) and _components_start(self.local, prefix.local)
+
+
+def _components_start(components: tuple[Component, ...], prefix: tuple[Component, ...]) -> bool:
+    last = len(prefix) - 1
+    if _compare(components[:last], prefix[:last]):
+        return False
+    mine = components[last] if len(components) > last else ()
+    end = len(prefix[last]) - 1
+    if _compare((mine[:end],), (prefix[last][:end],)):
+        return False
+    part = mine[end] if len(mine) > end else 0
+    wanted = prefix[last][end]
+    if isinstance(wanted, str):
+        return isinstance(part, str) and part.startswith(wanted)
+    return part == wanted
+
+
+@dataclass(frozen=True)
+class Constraint:
+    """One condition on a version.
+
+    ``operator`` is a relation of conda (``==``, ``!=``, ``<``, ``<=``, ``>``, ``>=``, ``~=``),
+    ``=`` (starts with), ``!=*`` (does not start with), ``*`` (any) or ``pattern`` (a glob, or a
+    regular expression between ``^`` and ``$``); ``value`` is the version or the pattern.
+    """
+
+    operator: str
+    value: str
+
+    def matches(self, version: str) -> bool:
+        """Whether ``version`` meets the condition; ValueError if it is not a version."""
+        if self.operator == "*":
+            return True
+        if self.operator == "pattern":
+            return bool(re.fullmatch(_expression(self.value), version))
+        return _holds(self.operator, VersionOrder(version), VersionOrder(self.value))
+
+    def canonical(self) -> str:
+        """The condition as conda writes it, for example ``==1.2`` or ``1.2.*``."""
+        if self.operator in ("*", "pattern"):
+            return self.value
+        if self.operator in ("=", "!=*"):
+            return f"{self.operator[:-1]}{self.value}.*"
+        return f"{self.operator}{self.value}"
+
+
+def _expression(pattern: str) -> str:
+    if pattern.startswith("^"):
+        return pattern[1:-1]
+    return ".*".join(re.escape(piece) for piece in pattern.split("*"))
+
+
+def _holds(operator: str, version: VersionOrder, wanted: VersionOrder) -> bool:
+    results = {
+        "==": version == wanted,
+        "!=": version != wanted,
+        "<": version < wanted,
+        "<=": version <= wanted,
+        ">": version > wanted,
+        ">=": version >= wanted,
+        "=": version.starts_with(wanted),
+        "!=*": not version.starts_with(wanted),
+    }
+    if operator != "~=":
+        return results[operator]
+    return version >= wanted and version.starts_with(VersionOrder(wanted.text.rpartition(".")[0]))
+
+
+def _constraint(text: str) -> Constraint:
+    relation = _RELATION.fullmatch(text)
+    if relation:
+        return _relation(text, relation[1], relation[2])
+    if text == "*":
+        return Constraint("*", "*")
+    if "*" in text.rstrip("*"):
+        return Constraint("pattern", _checked_glob(text))
+    if text.endswith("*"):
+        return Constraint("=", _checked(text.rstrip("*").rstrip(".")))
+    return Constraint("==", _checked(text))
+
+
+def _relation(text: str, operator: str, value: str) -> Constraint:
+    if operator == "~=" and len(value.split(".")) < _SHORTEST_COMPATIBLE:
+        raise ValueError(f"'{text}' needs at least two components, as in '~=1.2'")
+    if not value.endswith("*"):
+        return Constraint(operator, _checked(value))
+    if operator not in ("=", ">=", "!="):
+        raise ValueError(f"'{text}' joins '{operator}' with '*'; write '={value.rstrip('*').rstrip('.')}' instead")
+    prefix = _checked(value[:-2] if value.endswith(".*") else value[:-1])
+    return Constraint("!=*" if operator == "!=" else operator, prefix)
+
+
+def _checked(value: str) -> str:
+    return VersionOrder(value).text
+
+
+def _checked_glob(text: str) -> str:
+    _checked(text.replace("*", "0"))
+    return text.lower()
+
+
+def _regular_expression(text: str) -> Constraint:
+    try:
+        re.compile(text)
+    except re.error as error:
+        raise ValueError(f"'{text}' is not a regular expression: {error}") from error
+    return Constraint("pattern", text)
+
+
+@dataclass(frozen=True)
+class VersionSpec:
+    """Conditions on a version: alternatives (``|``) of conditions that all hold (``,``).
+
+    ``1.2`` is exactly that version, ``=1.2``, ``1.2.*`` and ``1.2*`` are what starts with it.
+    """
+
+    alternatives: tuple[tuple[Constraint, ...], ...]
+
+    @classmethod
+    def parse(cls, text: str) -> VersionSpec:
+        """Read a specification such as ``>=1.2,<2|=3.1``.
+
+        Raises ValueError for an empty or unreadable part and for parentheses.
+        """
+        text = text.strip()
+        if text.startswith("^") and text.endswith("$"):
+            return cls(((_regular_expression(text),),))
+        return cls(
+            tuple(
+                tuple(_constraint(part.strip()) for part in alternative.split(",")) for alternative in text.split("|")
+            )
+        )
+
+    def matches(self, version: str) -> bool:
+        """Whether ``version`` meets one of the alternatives."""
+        return any(all(part.matches(version) for part in parts) for parts in self.alternatives)
+
+    def canonical(self) -> str:
+        """The specification as conda writes it; reading it again gives an equal one."""
+        return "|".join(",".join(part.canonical() for part in parts) for parts in self.alternatives)
+
+    def single(self) -> Constraint | None:
+        """The only condition, or None where there are several."""
+        if len(self.alternatives) == 1 and len(self.alternatives[0]) == 1:
+            return self.alternatives[0][0]
+        return None
