@@ -56,7 +56,9 @@ def rent() -> None:
     known_hosts = ROOT / ".ansible" / "known_hosts"
     if known_hosts.exists():
         # A new droplet at an old address has new host keys.
-        subprocess.run(["ssh-keygen", "-q", "-R", ADDRESS, "-f", str(known_hosts)], check=True, stderr=subprocess.DEVNULL)
+        subprocess.run(
+            ["ssh-keygen", "-q", "-R", ADDRESS, "-f", str(known_hosts)], check=True, stderr=subprocess.DEVNULL
+        )
     shutil.rmtree(INVENTORY, ignore_errors=True)
     docker(
         "run", "--detach", "--name", CONTAINER, "--hostname", "droplet", "--network", NETWORK, "--ip", ADDRESS,
@@ -104,7 +106,9 @@ def report(seconds: float, *, kit: bool) -> None:
     secrets = INVENTORY / "credentials" / "droplet"
     ca = secrets / "ca.crt"
     openssl = ["openssl", "x509", "-in", str(ca), "-noout", "-fingerprint", "-sha256"]
-    fingerprint = re.sub(r"^.*=", "", subprocess.run(openssl, capture_output=True, text=True, check=True).stdout.strip())
+    fingerprint = re.sub(
+        r"^.*=", "", subprocess.run(openssl, capture_output=True, text=True, check=True).stdout.strip()
+    )
     print(f"""
 A droplet became a Jupyter server in {seconds:.0f} s.
 
@@ -116,7 +120,10 @@ A droplet became a Jupyter server in {seconds:.0f} s.
   Stop it    make demo-stop
 """)
     if kit:
-        print(f"  Packages came from the offline kit, since conda's channel was out of reach or not asked for\n  ({BANNER}).\n")
+        print(
+            "  Packages came from the offline kit, since conda's channel was out of reach or not asked for"
+            f"\n  ({BANNER}).\n"
+        )
 
 
 def up() -> int:
@@ -126,7 +133,9 @@ def up() -> int:
     write_inventory()
     code = provision()
     if code:
-        print(f"\nThe demo failed (exit code {code}); the container is left for a look: docker exec -it {CONTAINER} bash")
+        print(
+            f"\nThe demo failed (exit code {code}); the container is left for a look: docker exec -it {CONTAINER} bash"
+        )
         return code
     report(time.monotonic() - started, kit="miniconda_base_url" in (CACHE / "inventory/group_vars/all.yml").read_text())
     return 0

@@ -37,10 +37,7 @@ def name_constraints(alt_names: Iterable[str]) -> list[str]:
 
     An address becomes the network that has it alone: ``IP:192.0.2.7`` gives ``IP:192.0.2.7/32``.
     """
-    return [
-        f"IP:{ipaddress.ip_network(name[3:])}" if name.startswith("IP:") else name
-        for name in alt_names
-    ]
+    return [f"IP:{ipaddress.ip_network(name[3:])}" if name.startswith("IP:") else name for name in alt_names]
 
 
 def certificate_problems(

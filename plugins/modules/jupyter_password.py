@@ -92,7 +92,9 @@ def argon2(python: str, password: str, existing: str = "") -> Any:
     done = subprocess.run(
         [python, "-I", "-c", _ARGON2],
         input=json.dumps({"password": password, "hash": existing}),
-        capture_output=True, text=True, check=False,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     if done.returncode:
         raise RuntimeError(

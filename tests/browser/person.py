@@ -102,7 +102,9 @@ def visit(browser):
     step(f"the book's cell answers {FIRST_VALUE} first")
     browser.save_screenshot(str(SHARED / "lab.png"))
 
-    css("button[data-command='filebrowser:create-main-launcher'], jp-button[data-command='launcher:create']")(browser).click()
+    css("button[data-command='filebrowser:create-main-launcher'], jp-button[data-command='launcher:create']")(
+        browser
+    ).click()
     wait(browser, "the terminal's card", css(".jp-LauncherCard[title='Start a new terminal session']")).click()
     wait(browser, "a terminal", css(".jp-Terminal .xterm"))
     time.sleep(2)

@@ -1,0 +1,175 @@
+"""Bad input: one message that names the variable, what is wrong and what is accepted; before any change.
+
+Every case runs the whole of site.yml against one bare host, and that host stays bare.
+"""
+
+from __future__ import annotations
+
+import datetime
+import json
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import yaml
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+
+from tests.kit import images, server
+from tests.kit.docker import docker
+
+ROOT = Path(__file__).resolve().parents[2]
+HOST = "pystack-bare"
+# Directories that roles write to; package managers and systemd keep the rest of a bare host busy by themselves.
+_WATCHED = ["/etc", "/opt", "/home", "/usr/local", "/srv", "/swapfile"]
+
+
+@pytest.fixture(scope="module")
+def bare_host() -> Iterator[str]:
+    image = images.IMAGES["deb12"]
+    images.ensure(image, print)
+    server.ensure_network()
+    docker("rm", "--force", "--volumes", HOST, check=False)
+    docker("run", "--detach", "--name", HOST, "--network", "pystack-kit", image.tag, "sleep", "infinity")
+    yield HOST
+    docker("rm", "--force", "--volumes", HOST)
+
+
+def fingerprint(host: str) -> str:
+    """Names, modes and times of everything below the watched directories."""
+    return docker(
+        "exec", host, "sh", "-c", f"find {' '.join(_WATCHED)} -printf '%p %m %s %T@ %l\\n' 2>/dev/null | sort"
+    )
+
+
+def site(tmp_path: Path, hosts: dict[str, dict[str, object]], variables: dict[str, object]) -> tuple[int, str]:
+    """Exit code and output of site.yml on an inventory."""
+    inventory = tmp_path / "inventory.yml"
+    groups = {"jupyter": {"hosts": hosts}} if hosts else {}
+    inventory.write_text(yaml.safe_dump({"all": {"vars": variables, "children": groups}}))
+    done = subprocess.run(
+        ["ansible-playbook", "site.yml", "--inventory", str(inventory)],
+        cwd=ROOT, capture_output=True, text=True, check=False, timeout=300,
+    )  # fmt: skip
+    return done.returncode, done.stdout + done.stderr
+
+
+def refused(tmp_path: Path, host: str, variables: dict[str, object]) -> str:
+    """The output of a run that must fail and leave the host as it was, as one line for searching."""
+    before = fingerprint(host)
+    code, output = site(
+        tmp_path, {host: {"ansible_connection": "community.docker.docker", "ansible_become": False}}, variables
+    )
+    assert code == 2, output[-3000:]
+    assert fingerprint(host) == before, "the host was changed before the input was refused"
+    return " ".join(output.split())
+
+
+def make_certificate(
+    *, days: int = 30, ca: bool = False, key: ec.EllipticCurvePrivateKey | None = None
+) -> tuple[str, str]:
+    """A certificate and the key it was made with, as PEM text."""
+    key = key or ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "lab.example")])
+    now = datetime.datetime.now(datetime.timezone.utc)
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(name).issuer_name(name).public_key(key.public_key()).serial_number(x509.random_serial_number())
+        .not_valid_before(now - datetime.timedelta(days=60)).not_valid_after(now + datetime.timedelta(days=days))
+        .add_extension(x509.BasicConstraints(ca=ca, path_length=None), critical=True)
+        .sign(key, hashes.SHA256())
+    )  # fmt: skip
+    pem = serialization.Encoding.PEM
+    secret = key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    return certificate.public_bytes(pem).decode(), secret.decode()
+
+
+def environment(**keys: object) -> dict[str, object]:
+    return {"conda_env_environments": [{"name": "lab", **keys}]}
+
+
+@pytest.mark.parametrize(
+    ("variables", "sentences"),
+    [
+        (
+            {"jupyter_ssl_prot": 8889},
+            ["jupyter_ssl_prot is not a variable of this role", "did you mean jupyter_ssl_port?"],
+        ),
+        ({"jupyter_ssl_port": 99999}, ["jupyter_ssl_port is 99999: accepted are 1024 to 65535"]),
+        ({"jupyter_ssl_port": "eight"}, ["jupyter_ssl_port", "int"]),
+        ({"jupyter_ssl_password": ""}, ["jupyter_ssl_password is empty: accepted are 12 or more characters"]),
+        ({"jupyter_ssl_password": "s3cret"}, ["jupyter_ssl_password has 6 characters: accepted are 12 or more"]),
+        (environment(packages=["../numpy"]), ["conda_env_environments[0]", "../numpy"]),
+        ({"conda_env_environments": [{"name": "a/b"}]}, ["conda_env_environments[0].name", "a/b"]),
+        (
+            environment(packages=["numpy"], channels=["https://user:hunter2@mirror.example/conda"]),
+            ["conda_env_environments[0].channels", "credentials"],
+        ),
+        (
+            {"miniconda_channels": ["https://mirror.example/t/hunter2/conda"]},
+            ["miniconda_channels", "credentials"],
+        ),
+        ({"miniconda_checksum": "sha256:abc"}, ["miniconda_checksum", "64"]),
+        ({"miniconda_prefix": "/usr"}, ["miniconda_prefix is /usr"]),
+    ],
+    ids=lambda value: json.dumps(value)[:60] if isinstance(value, dict) else "",
+)
+def test_variable(bare_host: str, tmp_path: Path, variables: dict[str, object], sentences: list[str]) -> None:
+    output = refused(tmp_path, bare_host, variables)
+    for sentence in sentences:
+        assert sentence in output, output[-3000:]
+    assert "hunter2" not in output
+    assert "s3cret" not in output
+
+
+def test_certificate_of_another_key(bare_host: str, tmp_path: Path) -> None:
+    certificate, _ = make_certificate()
+    _, key = make_certificate()
+    output = refused(tmp_path, bare_host, {"jupyter_ssl_certificate": certificate, "jupyter_ssl_private_key": key})
+    assert "jupyter_ssl_private_key does not belong to jupyter_ssl_certificate" in output
+
+
+def test_expired_certificate(bare_host: str, tmp_path: Path) -> None:
+    certificate, key = make_certificate(days=-1)
+    output = refused(tmp_path, bare_host, {"jupyter_ssl_certificate": certificate, "jupyter_ssl_private_key": key})
+    assert "jupyter_ssl_certificate expired on 20" in output
+
+
+def test_authority_as_certificate(bare_host: str, tmp_path: Path) -> None:
+    certificate, key = make_certificate(ca=True)
+    output = refused(tmp_path, bare_host, {"jupyter_ssl_certificate": certificate, "jupyter_ssl_private_key": key})
+    assert "jupyter_ssl_certificate is a CA (CA:TRUE)" in output
+
+
+def test_certificate_without_its_key(bare_host: str, tmp_path: Path) -> None:
+    output = refused(tmp_path, bare_host, {"jupyter_ssl_certificate": make_certificate()[0]})
+    assert "jupyter_ssl_private_key is empty" in output
+
+
+def test_operating_system_that_is_not_supported(bare_host: str, tmp_path: Path) -> None:
+    docker("exec", bare_host, "cp", "-a", "/etc/os-release", "/etc/os-release.kept")
+    docker("exec", bare_host, "sh", "-c", "printf 'ID=alpine\\nNAME=Alpine\\nVERSION_ID=3\\n' > /etc/os-release")
+    docker("exec", bare_host, "mv", "/etc/debian_version", "/etc/debian_version.kept")
+    try:
+        output = refused(tmp_path, bare_host, {})
+    finally:
+        docker("exec", bare_host, "mv", "/etc/os-release.kept", "/etc/os-release")
+        docker("exec", bare_host, "mv", "/etc/debian_version.kept", "/etc/debian_version")
+    assert "Debian" in output and "support" in output, output[-3000:]
+
+
+def test_inventory_without_a_host(tmp_path: Path) -> None:
+    code, output = site(tmp_path, {}, {})
+    assert code == 2
+    assert "The group `jupyter` of your inventory has no host." in " ".join(output.split())
+
+
+def test_host_that_does_not_answer(tmp_path: Path) -> None:
+    # A port of this machine's loopback that nobody listens on.
+    host = {"ansible_host": "127.0.0.1", "ansible_port": 9, "ansible_user": "root"}
+    code, output = site(tmp_path, {"droplet": host}, {})
+    assert code == 4, "unreachable hosts have an exit code of their own"
+    assert "droplet cannot be reached as root at 127.0.0.1. Check ansible_host" in " ".join(output.split())

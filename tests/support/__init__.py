@@ -1,0 +1,1 @@
+"""What scenarios and integration tests share."""
