@@ -103,7 +103,7 @@ def published_port() -> int:
 
 
 def report(seconds: float, *, kit: bool) -> None:
-    secrets = INVENTORY / "credentials" / "droplet"
+    secrets = INVENTORY / ".credentials" / "droplet"
     ca = secrets / "ca.crt"
     openssl = ["openssl", "x509", "-in", str(ca), "-noout", "-fingerprint", "-sha256"]
     fingerprint = re.sub(

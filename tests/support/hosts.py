@@ -26,7 +26,8 @@ def unreadable(host: Host, directory: str) -> list[str]:
     """What others cannot read or enter below a directory, or could change."""
     query = (
         f"find {directory} -xdev \\( ! -type l \\( -perm /022 -o ! -perm -004 -o -type d ! -perm -001 \\)"
-        " -o ! -user root \\) -print"
+        # Nobody else may hold the lock of a run.
+        " -o ! -user root \\) ! -path '*/.pystack/lock' -print"
     )
     return str(host.check_output(query)).split()
 

@@ -21,6 +21,7 @@ testinfra_hosts = ["docker://pystack-deb12", "docker://pystack-deb13"]
 
 ADDRESS = {"pystack-deb12": "172.31.77.12", "pystack-deb13": "172.31.77.13"}
 PORT = 8888
+HASH_FILE = "/etc/jupyter/server/jupyter_config.json"
 SERVER_CONFIG = "/etc/jupyter/server/jupyter_server_config.json"
 
 
@@ -116,11 +117,11 @@ def test_it_runs_as_its_own_user(host):
 
 
 def test_secrets_are_closed_to_others(host):
-    for path in ("/etc/jupyter/server/jupyter_config.json", "/etc/jupyter/server/server.pem"):
+    for path in (HASH_FILE, "/etc/jupyter/server/server.pem"):
         file = host.file(path)
         assert (file.user, file.group, file.mode) == ("root", "jupyter", 0o640), path
     assert host.file("/etc/jupyter/tls").mode == 0o700
-    assert host.file("/etc/jupyter/server/jupyter_config.json").contains("argon2:$argon2id$")
+    assert "argon2:$argon2id$" in host.file(HASH_FILE).content_string
 
 
 def test_the_generated_password_is_closed_to_others(name):
@@ -153,16 +154,20 @@ def test_it_comes_back_after_a_kill(host, tmp_path):
     assert wait_until_ready(in_here(host, tmp_path), 30)
 
 
-@pytest.mark.parametrize("content", ["{ broken", '{"PasswordIdentityProvider": {"hashed_password": ""}}', ""])
-@pytest.mark.parametrize("file", [SERVER_CONFIG, "/etc/jupyter/server/jupyter_config.json"])
+@pytest.mark.parametrize(
+    ("file", "content"),
+    [
+        (SERVER_CONFIG, "{ broken"),
+        (HASH_FILE, '{"PasswordIdentityProvider": {"hashed_password": ""}}'),
+    ],
+)
 def test_it_does_not_start_with_a_broken_configuration(host, tmp_path, file, content):
-    if file == SERVER_CONFIG and "hashed_password" in content:
-        pytest.skip("the hash has its own file")
     host.check_output(f"cp -a {file} {file}.good")
     try:
         host.check_output("printf %s " + repr(content) + f" > {file}")
         host.run("systemctl reset-failed jupyter")
         host.run("systemctl restart jupyter")
+        # Long enough for a start that is not refused: on these machines it takes about two seconds.
         host.check_output("sleep 4")
         assert not any(address.endswith(f":{PORT}") for address in listeners(host))
     finally:
