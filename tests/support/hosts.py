@@ -32,6 +32,12 @@ def unreadable(host: Host, directory: str) -> list[str]:
     return str(host.check_output(query)).split()
 
 
+def tree(host: Host, *directories: str) -> list[str]:
+    """Everything below directories with its mode; of files and links also owner, size, time and target."""
+    query = r"\( -type d -printf '%p %m\n' -o -printf '%p %m %U %s %T@ %l\n' \)"
+    return sorted(str(host.check_output(f"find {' '.join(directories)} {query}")).splitlines())
+
+
 def records(host: Host, prefix: str) -> dict[str, dict[str, Any]]:
     """conda-meta of an environment, by package name."""
     script = (
@@ -61,5 +67,6 @@ def drift(host: Host, prefix: str) -> list[str]:
 
 
 def listeners(host: Host) -> list[str]:
-    """Local addresses of listening TCP sockets."""
-    return sorted(line.split()[3] for line in str(host.check_output("ss -Hltn")).splitlines())
+    """Local addresses of listening TCP sockets, but for the resolver that Docker puts into every container."""
+    addresses = [line.split()[3] for line in str(host.check_output("ss -Hltn")).splitlines()]
+    return sorted(address for address in addresses if not address.startswith("127.0.0.11:"))
