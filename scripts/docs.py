@@ -99,6 +99,8 @@ def wanted() -> Iterator[tuple[Path, str]]:
     for spec in sorted(ROOT.glob("roles/*/meta/argument_specs.yml")):
         readme = spec.parents[1] / "README.md"
         text = readme.read_text()
+        if START not in text or END not in text:
+            raise SystemExit(f"{readme.relative_to(ROOT)}: the lines {START} and {END} are missing")
         head, tail = text.split(START)[0], text.split(END)[1]
         yield readme, f"{head}{START}\n{role_reference(spec)}\n{END}{tail}"
     yield ROOT / "docs/modules.md", module_reference()

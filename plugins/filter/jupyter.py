@@ -42,7 +42,10 @@ def subject_alt_names(names: Any) -> list[str]:
 
 
 def name_constraints(alt_names: Any) -> list[str]:
-    return certificates.name_constraints(_strings("name_constraints", alt_names))
+    try:
+        return certificates.name_constraints(_strings("name_constraints", alt_names))
+    except ValueError as error:
+        raise AnsibleFilterError(f"name_constraints: {error}") from error
 
 
 class FilterModule:

@@ -11,7 +11,10 @@ from collections.abc import Iterable
 
 # RFC 1123 host names, and the underscores that container engines give.
 _LABEL = r"[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?"
-_HOST_NAME = re.compile(rf"^(?=.{{1,253}}$){_LABEL}(\.{_LABEL})*$")
+_HOST_NAME = re.compile(rf"(?=.{{1,253}}$){_LABEL}(\.{_LABEL})*")
+# A mistyped address, such as 192.0.2.300, must not pass as a name.
+_NUMBERS = re.compile(r"\d+(\.\d+)+")
+_KEYS = "RSA and ECDSA keys (P-256, P-384)"
 
 
 def subject_alt_names(names: Iterable[str]) -> list[str]:
@@ -22,11 +25,12 @@ def subject_alt_names(names: Iterable[str]) -> list[str]:
     found: dict[str, None] = {}
     for name in names:
         try:
-            found[f"IP:{ipaddress.ip_address(name)}"] = None
+            # A link-local address may name its interface (fe80::1%eth0), which a certificate cannot.
+            found[f"IP:{ipaddress.ip_address(ipaddress.ip_address(name).packed)}"] = None
             continue
         except ValueError:
             pass
-        if not _HOST_NAME.match(name):
+        if not _HOST_NAME.fullmatch(name) or _NUMBERS.fullmatch(name):
             raise ValueError(f"{name!r} is neither a host name nor an IP address (accepted: lab.example, 192.0.2.7)")
         found[f"DNS:{name.lower()}"] = None
     return list(found)
@@ -52,17 +56,21 @@ def certificate_problems(
     certificate: PEM text, the server's certificate first. private_key: PEM text. now: aware time, for tests.
     """
     from cryptography import x509
+    from cryptography.exceptions import UnsupportedAlgorithm
     from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
 
     if not certificate.strip():
         return [f"{certificate_variable} is empty but {key_variable} is not: give both, or neither to have one made."]
     try:
         leaf = x509.load_pem_x509_certificates(certificate.encode())[0]
+        leaf_key = leaf.public_key()
     except ValueError:
         return [
             f"{certificate_variable} is not a certificate: accepted is PEM text (-----BEGIN CERTIFICATE-----), "
             "the server's own first."
         ]
+    except UnsupportedAlgorithm:
+        return [f"{certificate_variable} has an unusual kind of key: accepted are {_KEYS}."]
     if not private_key.strip():
         return [f"{key_variable} is empty: accepted is the PEM text of the key that belongs to {certificate_variable}."]
     try:
@@ -71,13 +79,13 @@ def certificate_problems(
         return [f"{key_variable} has a passphrase, which no service can type at start: remove it with openssl pkey."]
     except ValueError:
         return [f"{key_variable} is not a private key: accepted is PEM text (-----BEGIN PRIVATE KEY-----)."]
+    except UnsupportedAlgorithm:
+        return [f"{key_variable} is an unusual kind of key: accepted are {_KEYS}."]
 
     problems = []
 
-    def spki(public: object) -> bytes:
-        return public.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)  # type: ignore[attr-defined,no-any-return]
-
-    if spki(leaf.public_key()) != spki(key.public_key()):
+    der = (Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+    if leaf_key.public_bytes(*der) != key.public_key().public_bytes(*der):
         problems.append(
             f"{key_variable} does not belong to {certificate_variable}: give the key that the certificate is made for."
         )

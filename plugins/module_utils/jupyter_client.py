@@ -15,10 +15,12 @@ import socket
 import ssl
 import time
 import urllib.parse
+import warnings
 from dataclasses import dataclass
-from http.cookies import SimpleCookie
+from http.cookies import CookieError, SimpleCookie
+from typing import Any
 
-_SECONDS = 10
+_SECONDS = 10.0
 # OpenSSL's X509_V_FLAG_PARTIAL_CHAIN: a trusted certificate need not be a root. Python names it from 3.10 on.
 _PARTIAL_CHAIN = 0x80000
 
@@ -51,16 +53,31 @@ class Server:
     certificate: str
 
     def tls(self) -> ssl.SSLContext:
-        """A context that trusts the certificate on disk and no other; the name is not asked, the address is given."""
+        """A context that trusts the certificate on disk and no other; the name is not asked, the address is given.
+
+        Raises OSError when there is no certificate on disk.
+        """
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         context.check_hostname = False
         context.verify_flags |= _PARTIAL_CHAIN
-        context.load_verify_locations(cadata=leaf_of(self.certificate))
+        try:
+            context.load_verify_locations(cadata=leaf_of(self.certificate))
+        except (ssl.SSLError, TypeError) as error:
+            raise OSError(f"{self.certificate} holds a damaged certificate") from error
         return context
 
-    def request(self, method: str, path: str, body: str | None = None, cookies: dict[str, str] | None = None) -> Answer:
+    def request(
+        self,
+        method: str,
+        path: str,
+        body: str | None = None,
+        cookies: dict[str, str] | None = None,
+        seconds: float | None = None,
+    ) -> Answer:
         """One request below the base path. Raises OSError (ssl.SSLError among them) when there is no answer."""
-        connection = http.client.HTTPSConnection(self.address, self.port, timeout=_SECONDS, context=self.tls())
+        connection = http.client.HTTPSConnection(
+            self.address, self.port, timeout=seconds or _SECONDS, context=self.tls()
+        )
         headers = {"Cookie": "; ".join(f"{k}={v}" for k, v in (cookies or {}).items())} if cookies else {}
         if body is not None:
             headers["Content-Type"] = "application/x-www-form-urlencoded"
@@ -72,7 +89,7 @@ class Server:
             for line in response.headers.get_all("Set-Cookie") or []:
                 jar.update({k: v.value for k, v in SimpleCookie(line).items()})
             return Answer(response.status, content, jar)
-        except http.client.HTTPException as error:
+        except (http.client.HTTPException, CookieError) as error:
             raise OSError(f"the answer is not http: {error!r}") from error
         finally:
             connection.close()
@@ -96,17 +113,26 @@ def leaf_of(pem_file: str) -> str:
     return text[start : stop + len(end)] + "\n"
 
 
+def _member(answer: Answer, name: str) -> Any:
+    """A member of the JSON object in an answer. Raises OSError when something else is in it."""
+    try:
+        return json.loads(answer.body)[name]
+    except (ValueError, KeyError, TypeError) as error:
+        raise OSError(f"the answer is not Jupyter's: it has no {name!r}") from error
+
+
 def wait_until_ready(server: Server, timeout: float) -> str:
     """The server's version as soon as it answers. Raises OSError, saying what was wrong last, after timeout seconds."""
+    server.tls()  # A certificate that is not there does not come by waiting.
     deadline = time.monotonic() + timeout
     while True:
         try:
-            answer = server.request("GET", "api")
+            answer = server.request("GET", "api", seconds=min(_SECONDS, max(deadline - time.monotonic(), 0.1)))
             if answer.status == 200:
-                return str(json.loads(answer.body)["version"])
+                return str(_member(answer, "version"))
             error = OSError(f"GET {server.base_url}api gives {answer.status}")
-        except (OSError, ValueError, KeyError) as problem:
-            error = OSError(str(problem))
+        except OSError as problem:
+            error = problem
         if time.monotonic() > deadline:
             raise OSError(f"no good answer within {timeout:g} s; the last: {error}")
         time.sleep(0.2)
@@ -117,7 +143,10 @@ def speaks_http(address: str, port: int) -> bool:
     try:
         with socket.create_connection((address, port), timeout=_SECONDS) as plain:
             plain.sendall(b"GET /api HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
-            return plain.recv(16).startswith(b"HTTP/")
+            start = b""
+            while len(start) < 5 and (more := plain.recv(5 - len(start))):
+                start += more
+            return start == b"HTTP/"
     except OSError:
         return False
 
@@ -132,8 +161,11 @@ def speaks_tls_1_1(address: str, port: int) -> bool:
     context.verify_mode = ssl.CERT_NONE
     try:
         context.set_ciphers("ALL:@SECLEVEL=0")
-        context.minimum_version = ssl.TLSVersion.TLSv1
-        context.maximum_version = ssl.TLSVersion.TLSv1_1
+        with warnings.catch_warnings():
+            # Python finds these versions obsolete: that is the point.
+            warnings.simplefilter("ignore", DeprecationWarning)
+            context.minimum_version = ssl.TLSVersion.TLSv1
+            context.maximum_version = ssl.TLSVersion.TLSv1_1
         with socket.create_connection((address, port), timeout=_SECONDS) as plain, context.wrap_socket(plain):
             return True
     except (OSError, ValueError):
@@ -159,7 +191,6 @@ def verify(server: Server, password: str | None, kernels: list[str], timeout: fl
         checks.append(Check("the password lets in", entered, f"status {session.status}, then {inside}"))
         if kernels and inside == 200:
             answer = server.request("GET", "api/kernelspecs", cookies=session.cookies)
-            offered = json.loads(answer.body)["kernelspecs"]
-            missing = sorted(set(kernels) - set(offered))
+            missing = sorted(set(kernels) - set(_member(answer, "kernelspecs")))
             checks.append(Check("the kernels are offered", not missing, f"missing: {', '.join(missing)}"))
     return version, [check if not check.ok else Check(check.name, True, "as expected") for check in checks]

@@ -7,7 +7,7 @@ from __future__ import annotations
 import re
 
 # jupyter_server.auth.security: "argon2:" before argon2's own encoding (PHC string format).
-_ARGON2ID = re.compile(r"^argon2:\$argon2id\$v=\d+\$m=\d+,t=\d+,p=\d+\$[A-Za-z0-9+/]{11,}\$[A-Za-z0-9+/]{22,}$")
+_ARGON2ID = re.compile(r"argon2:\$argon2id\$v=\d+\$m=\d+,t=\d+,p=\d+\$[A-Za-z0-9+/]{11,}\$[A-Za-z0-9+/]{22,}")
 _DISTINCT_CHARACTERS = 5
 
 
@@ -33,4 +33,4 @@ def is_argon2id_hash(text: str) -> bool:
 
     Anything else that starts with ``argon2:`` makes the login fail with HTTP 500, without an error at start.
     """
-    return bool(_ARGON2ID.match(text))
+    return bool(_ARGON2ID.fullmatch(text))

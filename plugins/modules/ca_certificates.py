@@ -112,7 +112,7 @@ def read(path: str) -> str:
 
 def fingerprints(path: str) -> set[str]:
     """Fingerprints of a bundle that is not ours to judge: what cannot be read is not there."""
-    found = set()
+    found: set[str] = set()
     for block in BLOCK.findall(read(path)):
         try:
             found.update(certificate.fingerprint for certificate in pem.parse_bundle(path, block))
@@ -152,7 +152,7 @@ class Store:
                 self.module.fail_json(msg=str(error))
         if not certificates:
             return {}
-        ours = set()
+        ours: set[str] = set()
         for name, text in self.present.items():
             try:
                 ours.update(certificate.fingerprint for certificate in pem.parse_bundle(name, text))

@@ -15,13 +15,15 @@ description:
   - Writes a Jupyter configuration file that holds the password's argon2id hash and nothing else.
   - A password that is set already is recognised by verifying it, so that its hash, and with it every
     login session, stays as it is.
+  - Owner, group and mode are set before the file gets its name. Those that are not given stay as they are; a new
+    file is for its owner alone.
 options:
   path:
     description: The configuration file, usually C(jupyter_config.json) in a directory on C(JUPYTER_CONFIG_PATH).
     type: path
     required: true
   password:
-    description: The password in plain text. It may be left out in check mode only.
+    description: The password in plain text, never empty. It may be left out in check mode only.
     type: str
   python:
     description: A Python on the target that has C(argon2-cffi), such as that of the server's environment.
@@ -59,6 +61,7 @@ reason:
 
 import json
 import os
+import stat
 import subprocess
 import tempfile
 from typing import Any
@@ -103,14 +106,46 @@ def argon2(python: str, password: str, existing: str = "") -> Any:
     return json.loads(done.stdout)
 
 
-def current_hash(path: str) -> str:
-    """The hash in a configuration file; empty when there is no such file or nothing usable in it."""
+def settings_for(hashed: str) -> dict[str, dict[str, str]]:
+    """All that the configuration file holds."""
+    return {"PasswordIdentityProvider": {"hashed_password": hashed}}
+
+
+def current(path: str) -> tuple[str, bool]:
+    """The hash in a configuration file, empty when there is nothing usable, and whether there is nothing else."""
     try:
         with open(path, encoding="utf-8") as file:
-            found = json.load(file)["PasswordIdentityProvider"]["hashed_password"]
+            settings = json.load(file)
+        found = settings["PasswordIdentityProvider"]["hashed_password"]
     except (OSError, ValueError, KeyError, TypeError):
-        return ""
-    return found if isinstance(found, str) and is_argon2id_hash(found) else ""
+        return "", False
+    usable = isinstance(found, str) and is_argon2id_hash(found)
+    return (found, settings == settings_for(found)) if usable else ("", False)
+
+
+def write(module: AnsibleModule, path: str, text: str, attributes: dict[str, Any]) -> None:
+    """Replace the file by one rename; at no instant can anybody read it who is not meant to.
+
+    AnsibleModule.atomic_move would take over an old file's mode first, and give a new one what the umask allows.
+    """
+    descriptor, temporary = tempfile.mkstemp(prefix=".", dir=os.path.dirname(path) or ".")
+    try:
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        if os.path.exists(path):
+            old = os.stat(path)
+            keep_owner, keep_group = attributes["owner"] is None, attributes["group"] is None
+            os.chown(temporary, old.st_uid if keep_owner else -1, old.st_gid if keep_group else -1)
+            if attributes["mode"] is None:
+                os.chmod(temporary, stat.S_IMODE(old.st_mode))
+        # Flags such as immutable are for the file in its place.
+        module.set_fs_attributes_if_different({**attributes, "path": temporary, "attributes": None}, False)
+        os.replace(temporary, path)
+    finally:
+        if os.path.exists(temporary):
+            os.unlink(temporary)
 
 
 def main() -> None:
@@ -127,22 +162,21 @@ def main() -> None:
     attributes = module.load_file_common_arguments(module.params)
     if password is None and not module.check_mode:
         module.fail_json(msg="password is missing: it may be left out in check mode only")
+    if password is not None and not password.strip():
+        module.fail_json(msg="password is empty: it would let everybody in")
     try:
-        old, reason = current_hash(path), ""
+        (old, alone), reason = current(path), ""
         if not old:
             reason = "no password is set"
         elif password is None:
             reason = "a password would be generated"
         elif not argon2(python, password, old):
-            reason = "the password is another one"
+            old, reason = "", "the password is another one"
+        elif not alone:
+            reason = "the file holds more than the password"
         if reason and not module.check_mode:
-            content = {"PasswordIdentityProvider": {"hashed_password": argon2(python, password)}}
-            descriptor, temporary = tempfile.mkstemp(dir=module.tmpdir)
-            with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-                file.write(json.dumps(content, indent=2) + "\n")
-            # Ownership first: the file must never be readable by more than it should.
-            module.set_fs_attributes_if_different({**attributes, "path": temporary}, False)
-            module.atomic_move(temporary, path)
+            settings = settings_for(old or argon2(python, password))
+            write(module, path, json.dumps(settings, indent=2) + "\n", attributes)
     except (OSError, RuntimeError) as error:
         module.fail_json(msg=str(error))
     changed = bool(reason)

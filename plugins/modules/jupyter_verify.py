@@ -104,16 +104,17 @@ def main() -> None:
         supports_check_mode=True,
     )
     given = module.params
+    host = f"[{given['address']}]" if ":" in given["address"] else given["address"]
+    url = f"https://{host}:{given['port']}{given['base_url']}"
     try:
         server = Server(given["address"], given["port"], given["base_url"], given["certificate"])
         version, checks = verify(server, given["password"], given["kernels"], given["timeout"])
     except OSError as error:
-        url = f"https://{given['address']}:{given['port']}{given['base_url']}"
         module.fail_json(msg=f"{url} does not serve: {error}", checks=[])
     rows = [dataclasses.asdict(check) for check in checks]
-    broken = [f"{check.name}: {check.found}" for check in checks if not check.ok]
+    broken = [f"it does not hold that {check.name} ({check.found})" for check in checks if not check.ok]
     if broken:
-        module.fail_json(msg=f"https://{given['address']}:{given['port']} is up, but " + "; ".join(broken), checks=rows)
+        module.fail_json(msg=f"{url} is up, but " + "; ".join(broken), checks=rows)
     module.exit_json(changed=False, version=version, checks=rows)
 
 

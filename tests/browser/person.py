@@ -7,7 +7,9 @@ import json
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from selenium import webdriver
 from selenium.webdriver.chrome.options import Options
@@ -21,12 +23,15 @@ URL, KERNEL = sys.argv[1].rstrip("/"), sys.argv[2]
 CELL = "import numpy as np; np.random.seed(100); np.random.standard_normal((5, 4))"
 FIRST_VALUE = "-1.74976547"
 
+Browser = Any  # Selenium of Debian publishes no types
+Condition = Callable[[Browser], Any]
 
-def step(text):
+
+def step(text: str) -> None:
     print(f"{time.strftime('%H:%M:%S')} {text}", flush=True)
 
 
-def chromium():
+def chromium() -> Browser:
     options = Options()
     # The container is the sandbox: Chromium's own needs rights that a container does not have.
     for argument in ("--headless=new", "--no-sandbox", "--window-size=1400,900", "--disable-gpu"):
@@ -34,35 +39,35 @@ def chromium():
     return webdriver.Chrome(service=Service("/usr/bin/chromedriver"), options=options)
 
 
-def trust(certificate):
+def trust(certificate: Path) -> None:
     database = Path.home() / ".pki/nssdb"
     database.mkdir(parents=True)
     for command in (["-N", "--empty-password"], ["-A", "-n", "lab", "-t", "C,,", "-i", str(certificate)]):
         subprocess.run(["certutil", "-d", f"sql:{database}", *command], check=True)
 
 
-def wait(browser, what, condition, seconds=60):
+def wait(browser: Browser, what: str, condition: Condition, seconds: float = 60) -> Any:
     return WebDriverWait(browser, seconds, poll_frequency=0.2).until(condition, message=f"waited for {what}")
 
 
-def css(selector):
+def css(selector: str) -> Condition:
     return lambda browser: next((e for e in browser.find_elements(By.CSS_SELECTOR, selector) if e.is_displayed()), None)
 
 
-def log_in(browser, password):
+def log_in(browser: Browser, password: str) -> None:
     field = wait(browser, "the login page", css("input[name=password]"))
     field.clear()
     field.send_keys(password + Keys.RETURN)
 
 
-def fetch(browser, path):
+def fetch(browser: Browser, path: str) -> Any:
     """Status and body of a request that the page makes with its own session."""
     return browser.execute_async_script(
         "const [path, done] = arguments; fetch(path).then(async r => done([r.status, await r.text()]))", path
     )
 
 
-def strangers():
+def strangers() -> None:
     browser = chromium()
     try:
         browser.get(URL)
@@ -72,7 +77,7 @@ def strangers():
         browser.quit()
 
 
-def visit(browser):
+def visit(browser: Browser) -> None:
     browser.get(URL)
     wait(browser, "the login page", css("input[name=password]"))
     assert "/login" in browser.current_url, browser.current_url
@@ -110,15 +115,15 @@ def visit(browser):
     time.sleep(2)
     browser.switch_to.active_element.send_keys("id -un > written-in-the-terminal" + Keys.RETURN)
 
-    def written(browser):
+    def written(browser: Browser) -> str | None:
         status, body = fetch(browser, f"{URL}/api/contents/written-in-the-terminal")
-        return json.loads(body)["content"].strip() if status == 200 else None
+        return str(json.loads(body)["content"]).strip() if status == 200 else None
 
     step(f"the terminal runs commands as {wait(browser, 'the command in the terminal', written, 30)}")
     browser.save_screenshot(str(SHARED / "terminal.png"))
 
 
-def main():
+def main() -> None:
     strangers()
     trust(SHARED / "ca.crt")
     browser = chromium()

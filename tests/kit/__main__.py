@@ -93,6 +93,8 @@ def variables(content: Path | None) -> dict[str, object]:
             "miniconda_checksum": newest["sha256"],
             "miniconda_base_url": f"{BASE_URL}/installers",
             "miniconda_channel_alias": f"{BASE_URL}/channels",
+            # For scenarios that choose an installer: its file -> its checksum.
+            "kit_installers": {Path(row["file"]).name: row["sha256"] for row in kit["installers"]},
         }
     return found
 
@@ -107,13 +109,14 @@ def write_inventory(content: Path | None) -> None:
 
 
 def ensure(choice: str) -> None:
+    upstream = wants_upstream(choice)
     CACHE.mkdir(parents=True, exist_ok=True)
     with (CACHE / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         with ThreadPoolExecutor(2) as pool:
             list(pool.map(lambda image: images.ensure(image, log), images.IMAGES.values()))
         server.ensure_network()
-        if wants_upstream(choice):
+        if upstream:
             log("using the real upstreams")
             write_inventory(None)
             return

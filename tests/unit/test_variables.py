@@ -4,12 +4,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from ansible.errors import AnsibleFilterError
 from ansible_collections.pystack.infra.plugins.filter.variables import FilterModule
 from ansible_collections.pystack.infra.plugins.module_utils import variables
 
-SPECS = {
+SPECS: dict[str, Any] = {
     "argument_specs": {
         "main": {"options": {"jupyter_ssl_port": {}, "jupyter_ssl_user": {}}},
         "rotate": {"options": {"jupyter_ssl_certificate_days": {}}},

@@ -24,6 +24,8 @@ from .records import PackageRecord, parse_record
 _REMOVED = frozenset(("CI", "JENKINS_URL", "CONDA_PLUGINS_AUTO_ACCEPT_TOS", "CONDARC", "PYTHONPATH", "PYTHONHOME"))
 _PIP_REMOVED = frozenset(("PIP_TARGET", "PIP_PREFIX", "PIP_ROOT", "PIP_REQUIRE_VIRTUALENV", "PIP_USER"))
 _URL = re.compile(r"(?:https?|file)://[^\s'\",;)\]]+")
+_VIRTUAL = re.compile(r"(?<![A-Za-z0-9_])__[a-z][a-z0-9_]*")
+_CONTRADICTION = "the packages contradict each other"
 _LAST_LINES = 5
 
 
@@ -145,10 +147,16 @@ def _reason(answer: Mapping[str, Any] | None, done: Done[str], channels: Sequenc
     if name.startswith("PackagesNotFound"):
         return _not_found(answer, message, channels)
     if "Unsatisfiable" in name:
-        return f"the packages contradict each other; the solver says: {message}"
+        return f"{_contradiction(message)}; the solver says: {message}"
     if name.startswith("CondaToS"):
         return _terms(message)
     return f"{name}: {message}" if name else message
+
+
+def _contradiction(message: str) -> str:
+    """Packages whose names begin with two underscores describe the host."""
+    host = ", ".join(sorted(set(_VIRTUAL.findall(message))))
+    return f"{_CONTRADICTION}, or need another host ({host})" if host else _CONTRADICTION
 
 
 def _not_found(answer: Mapping[str, Any], message: str, channels: Sequence[str]) -> str:

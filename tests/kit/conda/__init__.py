@@ -98,9 +98,7 @@ class _Build:
         self.counts["tiny"] = write_index(self.tiny, self.records)
         self.log(f"conda: channel tiny has {self.counts['tiny']} packages")
 
-    def _make_full(
-        self, interpreters: dict[str, Future[Path]], pending: Pending, processes: Executor
-    ) -> None:
+    def _make_full(self, interpreters: dict[str, Future[Path]], pending: Pending, processes: Executor) -> None:
         self._convert([lock for lock in LOCKS if not lock.small], pending, processes)
         for source in cpython.SOURCES[1:]:
             self._add_interpreter(source, interpreters)
@@ -110,9 +108,7 @@ class _Build:
 
     def _convert(self, locks: list[Lock], pending: Pending, processes: Executor) -> None:
         """Turn the wheels of locks into packages, the largest first."""
-        found = gather(
-            {lock: fetch.wheels(lock, self.work, pending[lock.name]) for lock in locks}, self.converted
-        )
+        found = gather({lock: fetch.wheels(lock, self.work, pending[lock.name]) for lock in locks}, self.converted)
         self.converted |= {wheel.path.name for wheel in found}
         todo = sorted(wheels.plans(wheels.Catalogue(found)), key=lambda plan: -plan.wheel.path.stat().st_size)
         self.log(f"conda: making {len(todo)} packages")
@@ -126,9 +122,7 @@ class _Build:
         """Installers come from the small channel; what they install names the large one, as it is served."""
         site = Site(self.tiny, f"{self.base_url}/channels/conda-forge")
         packed = {version: payload(version, site, python, self.work) for version in VERSIONS}
-        made = [
-            write_installer(kind, packed[kind.version], self.out / "installers") for kind in DISTRIBUTIONS
-        ]
+        made = [write_installer(kind, packed[kind.version], self.out / "installers") for kind in DISTRIBUTIONS]
         self.log(f"conda: {len(made)} installers")
         return made
 
@@ -152,8 +146,7 @@ def gather(found: dict[Lock, list[Path]], known: set[str]) -> list[wheels.Wheel]
             if path.name in series:
                 series[path.name].add(lock.python)
     return [
-        wheels.Wheel(path, tuple(sorted(series[name] | fetch.pythons_of(path))))
-        for name, path in sorted(paths.items())
+        wheels.Wheel(path, tuple(sorted(series[name] | fetch.pythons_of(path)))) for name, path in sorted(paths.items())
     ]
 
 

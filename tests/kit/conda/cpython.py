@@ -89,9 +89,7 @@ def collect(source: Source, image: str, work: Path) -> Path:
     folder.mkdir(parents=True)
     name = f"pystack-kit-cpython-{source.short}-{folder.name[-6:]}"
     script = COLLECT.format(short=source.short)
-    run(
-        ["docker", "run", "--rm", "--name", name, "-v", f"{folder.resolve()}:/out", image, "sh", "-c", script]
-    )
+    run(["docker", "run", "--rm", "--name", name, "-v", f"{folder.resolve()}:/out", image, "sh", "-c", script])
     return folder
 
 

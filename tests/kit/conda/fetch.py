@@ -65,13 +65,9 @@ def find_tool(name: str) -> str | None:
 
 def run(command: list[str], environment: dict[str, str] | None = None) -> None:
     """Run a command; on failure raise with what it said."""
-    done = subprocess.run(
-        command, env=os.environ | (environment or {}), capture_output=True, text=True, check=False
-    )
+    done = subprocess.run(command, env=os.environ | (environment or {}), capture_output=True, text=True, check=False)
     if done.returncode:
-        raise RuntimeError(
-            f"{command[0]} failed with {done.returncode}:\n{done.stdout[-2000:]}{done.stderr[-4000:]}"
-        )
+        raise RuntimeError(f"{command[0]} failed with {done.returncode}:\n{done.stdout[-2000:]}{done.stderr[-4000:]}")
 
 
 def relock() -> None:
@@ -139,8 +135,7 @@ def download(lock: Lock, work: Path, python: Path, pool: Executor) -> list[Futur
     folder.mkdir(parents=True, exist_ok=True)
     requirements = entries(lock.file.read_text())
     return [
-        pool.submit(_download_part, lock, folder, python, i, requirements[i :: lock.parts])
-        for i in range(lock.parts)
+        pool.submit(_download_part, lock, folder, python, i, requirements[i :: lock.parts]) for i in range(lock.parts)
     ]
 
 

@@ -77,9 +77,7 @@ class Wheel:
     @cached_property
     def dist_info(self) -> str:
         with zipfile.ZipFile(self.path) as archive:
-            return next(
-                n.split("/")[0] for n in archive.namelist() if re.match(r"[^/]+\.dist-info/METADATA$", n)
-            )
+            return next(n.split("/")[0] for n in archive.namelist() if re.match(r"[^/]+\.dist-info/METADATA$", n))
 
     @cached_property
     def metadata(self) -> Message:

@@ -44,13 +44,9 @@ def resolve(names: list[str]) -> list[str]:
     for url in urls:
         fields = {"channel_url": url, "channel_name": name_of(url)}
         if permitted and url not in permitted:
-            raise ChannelNotAllowed(
-                f"Channel '{name_of(url)}' is not on the list of allowed channels: {url}", **fields
-            )
+            raise ChannelNotAllowed(f"Channel '{name_of(url)}' is not on the list of allowed channels: {url}", **fields)
         if url in forbidden:
-            raise ChannelDenied(
-                f"Channel '{name_of(url)}' is on the list of denied channels: {url}", **fields
-            )
+            raise ChannelDenied(f"Channel '{name_of(url)}' is on the list of denied channels: {url}", **fields)
     return urls
 
 
@@ -63,14 +59,10 @@ def configured_names() -> list[str]:
 def selected(own: list[str], override: bool = False) -> list[str]:
     """The addresses that a command uses: its own channels, then (unless overridden) the configured ones."""
     if override and not own:
-        raise ArgumentError(
-            "At least one -c / --channel flag must be supplied when using --override-channels."
-        )
+        raise ArgumentError("At least one -c / --channel flag must be supplied when using --override-channels.")
     urls = resolve([*own, *([] if override else configured_names())])
     if not urls:
-        raise NoChannelsConfiguredError(
-            "No channels are configured: give one with -c, or in a .condarc file."
-        )
+        raise NoChannelsConfiguredError("No channels are configured: give one with -c, or in a .condarc file.")
     return urls
 
 

@@ -112,9 +112,7 @@ def add_change_commands(commands: Any) -> None:
             parser.add_argument("--revision", metavar="NUMBER")
         parser.set_defaults(function=function)
     for name in ("remove", "uninstall"):
-        parser = commands.add_parser(
-            name, parents=parents, help="remove packages, or --all for an environment"
-        )
+        parser = commands.add_parser(name, parents=parents, help="remove packages, or --all for an environment")
         parser.add_argument("packages", nargs="*")
         parser.add_argument("--all", action="store_true")
         parser.add_argument("--force-remove", "--force", action="store_true")
@@ -122,9 +120,7 @@ def add_change_commands(commands: Any) -> None:
 
 
 def add_environment_commands(commands: Any) -> None:
-    group = commands.add_parser("env", help="environments as files").add_subparsers(
-        dest="subcommand", required=True
-    )
+    group = commands.add_parser("env", help="environments as files").add_subparsers(dest="subcommand", required=True)
     changing = [common(channels=True, changes=True)]
     for name, function in (("create", environments.env_create), ("update", environments.env_update)):
         parser = group.add_parser(name, parents=changing)
@@ -192,9 +188,7 @@ def add_maintenance_commands(commands: Any) -> None:
     parser.add_argument("--show", nargs="*", metavar="KEY")
     parser.add_argument("--show-sources", action="store_true")
     parser.set_defaults(function=maintenance.settings)
-    parser = commands.add_parser(
-        "clean", parents=[common(target=False, changes=True)], help="empty the package caches"
-    )
+    parser = commands.add_parser("clean", parents=[common(target=False, changes=True)], help="empty the package caches")
     parser.add_argument("-a", "--all", action="store_true")
     parser.add_argument("-i", "--index-cache", action="store_true")
     parser.add_argument("-p", "--packages", action="store_true")
@@ -263,11 +257,7 @@ def run() -> NoReturn:
 def unexpected(error: Exception) -> int:
     text = f"{type(error).__name__}: {error}"
     if "--json" in sys.argv:
-        print(
-            json.dumps(
-                {"error": text, "exception_name": type(error).__name__, "message": str(error)}, indent=2
-            )
-        )
+        print(json.dumps({"error": text, "exception_name": type(error).__name__, "message": str(error)}, indent=2))
     else:
         warn(f"\nAn unexpected error has occurred.\n{text}\n")
     return 1

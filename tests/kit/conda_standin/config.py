@@ -97,9 +97,7 @@ def files(prefix: str | None = None) -> list[Path]:
 
 
 def drop_ins(folder: Path) -> list[Path]:
-    return sorted(
-        p for p in folder.glob("*") if p.suffix in (".yml", ".yaml", ".condarc") or p.name == ".condarc"
-    )
+    return sorted(p for p in folder.glob("*") if p.suffix in (".yml", ".yaml", ".condarc") or p.name == ".condarc")
 
 
 def load(path: Path) -> dict[str, Any]:
@@ -111,9 +109,7 @@ def load(path: Path) -> dict[str, Any]:
             f"Unable to load configuration file.\n  path: {path}\n  reason: {error}"
         ) from error
     if not isinstance(values, dict):
-        raise ConfigurationLoadError(
-            f"Unable to load configuration file.\n  path: {path}\n  reason: not a mapping"
-        )
+        raise ConfigurationLoadError(f"Unable to load configuration file.\n  path: {path}\n  reason: not a mapping")
     return values
 
 
@@ -205,6 +201,4 @@ def package_cache() -> Path:
         if is_writable(folder):
             Path(folder).mkdir(parents=True, exist_ok=True)
             return Path(folder)
-    raise NoWritablePkgsDirError(
-        f"No writable package cache: {', '.join(pkgs_dirs())}", pkgs_dirs=pkgs_dirs()
-    )
+    raise NoWritablePkgsDirError(f"No writable package cache: {', '.join(pkgs_dirs())}", pkgs_dirs=pkgs_dirs())

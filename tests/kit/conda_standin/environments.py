@@ -33,9 +33,7 @@ from .prefix import (
     variables,
 )
 
-KNOWN_SECTIONS = frozenset(
-    {"name", "prefix", "channels", "dependencies", "variables", "category", "platforms"}
-)
+KNOWN_SECTIONS = frozenset({"name", "prefix", "channels", "dependencies", "variables", "category", "platforms"})
 
 
 @dataclass
@@ -116,9 +114,7 @@ def finish(args: Namespace, file: EnvironmentFile, prefix: str) -> None:
         return
     if file.pip:
         command = [f"{prefix}/bin/python", "-m", "pip", "install", "-U", *words(file.pip)]
-        done = subprocess.run(
-            command, cwd=file.path.parent, stdout=sys.stderr if args.json else None, check=False
-        )
+        done = subprocess.run(command, cwd=file.path.parent, stdout=sys.stderr if args.json else None, check=False)
         if done.returncode:
             raise CondaEnvException("Pip failed")
     if file.variables:
@@ -151,9 +147,7 @@ def exported(args: Namespace, prefix: str) -> dict[str, Any]:
         if not args.ignore_channels:
             channels += [name_of(description(record)["base_url"]) for record in records]
         if pip := pip_packages(prefix):
-            dependencies.append(
-                {"pip": [f"{p['name']}=={p['version']}" for p in sorted(pip, key=lambda p: p["name"])]}
-            )
+            dependencies.append({"pip": [f"{p['name']}=={p['version']}" for p in sorted(pip, key=lambda p: p["name"])]})
     data: dict[str, Any] = {"name": name_for(prefix) or prefix, "channels": list(dict.fromkeys(channels))}
     data["dependencies"] = dependencies
     if own := variables(prefix):

@@ -145,11 +145,7 @@ def clean(args: Namespace) -> None:
 
 
 def cached(folder: Path) -> list[Path]:
-    return (
-        sorted(path for path in folder.iterdir() if path.name not in ("urls", "urls.txt"))
-        if folder.is_dir()
-        else []
-    )
+    return sorted(path for path in folder.iterdir() if path.name not in ("urls", "urls.txt")) if folder.is_dir() else []
 
 
 def part_of(path: Path) -> str:

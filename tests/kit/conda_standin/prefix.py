@@ -34,9 +34,7 @@ def named(name: str) -> str:
     if name in BASE_NAMES:
         return ROOT
     if re.search(r"[/ :#]", name):
-        raise CondaValueError(
-            f"Invalid environment name: {name!r}\n  Characters not allowed: '/', ' ', ':', '#'"
-        )
+        raise CondaValueError(f"Invalid environment name: {name!r}\n  Characters not allowed: '/', ' ', ':', '#'")
     folders = envs_dirs()
     existing = (f"{folder}/{name}" for folder in folders if is_environment(f"{folder}/{name}"))
     writable = (f"{folder}/{name}" for folder in folders if is_writable(folder))
@@ -78,9 +76,7 @@ def check_changeable(prefix: str, override_frozen: bool = False) -> None:
             f"Cannot change this environment, it is frozen: {prefix}\n{reason}", prefix=prefix
         )
     if is_environment(prefix) and not os.access(Path(prefix, "conda-meta"), os.W_OK):
-        raise EnvironmentNotWritableError(
-            f"The current user cannot write to {prefix}", environment_location=prefix
-        )
+        raise EnvironmentNotWritableError(f"The current user cannot write to {prefix}", environment_location=prefix)
 
 
 def name_for(prefix: str) -> str:

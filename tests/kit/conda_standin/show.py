@@ -30,9 +30,7 @@ def packages(args: Namespace) -> None:
     if args.explicit:
         explicit(args, prefix)
         return
-    rows = [description(record) for record in installed(prefix)] + (
-        [] if args.no_pip else pip_packages(prefix)
-    )
+    rows = [description(record) for record in installed(prefix)] + ([] if args.no_pip else pip_packages(prefix))
     rows.sort(key=lambda row: row["name"])
     if args.regex:
         pattern = re.compile(f"^(?:{args.regex})$" if args.full_name else args.regex)

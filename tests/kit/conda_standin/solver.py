@@ -32,9 +32,7 @@ from .prefix import spec_name
 
 PLATFORMS = ("linux-64", "noarch")
 MISSING = re.compile(r"No candidates were found for ([^\s.*]+)")
-UNREACHABLE = re.compile(
-    r"404|failed to fetch|error sending request|No such file|not found|could not find", re.I
-)
+UNREACHABLE = re.compile(r"404|failed to fetch|error sending request|No such file|not found|could not find", re.I)
 
 
 def gateway() -> Gateway:
@@ -52,10 +50,7 @@ def parse(specs: Sequence[str]) -> list[MatchSpec]:
 def check_reachable(urls: Sequence[str]) -> None:
     """A folder without an index is no channel; py-rattler would take it for an empty one."""
     for url in urls:
-        if (
-            url.startswith("file://")
-            and not Path(url.removeprefix("file://"), "noarch/repodata.json").exists()
-        ):
+        if url.startswith("file://") and not Path(url.removeprefix("file://"), "noarch/repodata.json").exists():
             text = f"HTTP 404 UNAVAILABLE OR INVALID for channel {name_of(url)} <{url}>"
             raise UnavailableInvalidChannel(text, channel_url=url, channel_name=name_of(url), status_code=404)
 
@@ -109,9 +104,7 @@ def install(prefix: str, records: Sequence[RepoDataRecord], specs: Sequence[str]
             cache_dir=package_cache(),
             show_progress=False,
             execute_link_scripts=True,
-            requested_specs=[
-                spec._match_spec for spec in parse(specs)
-            ],  # the wrapper passes them on as they are
+            requested_specs=[spec._match_spec for spec in parse(specs)],  # the wrapper passes them on as they are
         )
     )
 

@@ -43,11 +43,7 @@ class Transaction:
     def to_fetch(self) -> list[dict[str, Any]]:
         """The packages that no package cache holds unpacked."""
         caches = [Path(folder) for folder in pkgs_dirs()]
-        return [
-            r
-            for r in self.link
-            if not any((cache / r["fn"].removesuffix(".conda")).is_dir() for cache in caches)
-        ]
+        return [r for r in self.link if not any((cache / r["fn"].removesuffix(".conda")).is_dir() for cache in caches)]
 
     def as_json(self) -> dict[str, Any]:
         actions: dict[str, Any] = {"FETCH": self.to_fetch(), "PREFIX": self.prefix}
@@ -73,9 +69,7 @@ class Transaction:
         if not quiet:
             self.show()
         if args.dry_run:
-            emit({**self.as_json(), "dry_run": True}) if args.json else warn(
-                "\nDryRunExit: Dry run. Exiting.\n"
-            )
+            emit({**self.as_json(), "dry_run": True}) if args.json else warn("\nDryRunExit: Dry run. Exiting.\n")
             return
         confirm(args)
         answer = self.as_json()

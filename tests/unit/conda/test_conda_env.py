@@ -505,7 +505,7 @@ def test_a_second_run_waits_for_the_lock_and_then_says_why_it_gave_up(world: Wor
 
 
 def test_a_conda_that_outlives_its_parent_keeps_the_lock(world: World) -> None:
-    world.misbehave(kill_after=0, orphan_s=3)
+    world.misbehave(kill_after=0, orphan_s=1.5)
     killed = world.start({"name": "e", "packages": ["numpy"]})
     killed.wait(timeout=30)
     assert killed.returncode == -9

@@ -68,6 +68,11 @@ def test_nothing_to_do_and_text_before_the_answer() -> None:
             "the packages contradict each other; the solver says: a needs b but c",
         ),
         (
+            {"exception_name": "LibMambaUnsatisfiableError", "message": "python would need __glibc >=2.38"},
+            "the packages contradict each other, or need another host (__glibc); "
+            "the solver says: python would need __glibc >=2.38",
+        ),
+        (
             {
                 "exception_name": "CondaToSNonInteractiveError",
                 "message": "not accepted:\n  - https://h.example/pkgs/main\n  - https://h.example/pkgs/r.\nAccept.",
