@@ -1,5 +1,6 @@
 """Without systemd: everything is configured, and the start command that the role names does the rest."""
 
+import json
 import os
 from pathlib import Path
 
@@ -27,9 +28,19 @@ def test_the_start_command_serves(host, tmp_path):
         wait_until_ready(server, 60)
         credentials = Path(os.environ["MOLECULE_EPHEMERAL_DIRECTORY"], "credentials", HOST, "jupyter.password")
         assert server.login("not the password").status == 401
-        assert server.login(credentials.read_text().strip()).status == 302
+        session = server.login(credentials.read_text().strip())
+        assert session.status == 302
+        offered = json.loads(server.request("GET", "api/kernelspecs", cookies=session.cookies).body)["kernelspecs"]
+        assert {"lab", "next"} <= set(offered)
     finally:
         host.run("pkill -u jupyter")
+
+
+def test_two_pythons_stand_side_by_side(host):
+    versions = [host.check_output(f"/opt/conda/envs/{name}/bin/python --version") for name in ("lab", "next")]
+    assert [version.rsplit(".", 1)[0] for version in versions] == ["Python 3.11", "Python 3.13"]
+    for name in ("lab", "next"):
+        host.check_output(f"/opt/conda/envs/{name}/bin/python -m ipykernel_launcher --version")
 
 
 def test_the_start_command_refuses_without_a_password(host):
