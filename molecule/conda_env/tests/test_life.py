@@ -17,7 +17,7 @@ testinfra_hosts = ["docker://pystack-conda-env"]
 ENVS, CONDA = "/opt/conda/envs", "/opt/miniconda3/bin/conda"
 LAB, SECOND = f"{ENVS}/lab", f"{ENVS}/second"
 WATCHED = (ENVS, "/etc/profile.d", "/usr/local/share")
-DECLARED = yaml.safe_load((Path(__file__).parents[1] / "vars.yml").read_text())
+DECLARED = yaml.safe_load((Path(__file__).parents[1] / "vars" / "main.yml").read_text())
 
 
 def declared(*environments, **lab):
