@@ -11,6 +11,7 @@ import os
 import shutil
 import subprocess
 import tempfile
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -58,6 +59,10 @@ def is_current(image: Image) -> bool:
     return found is not None and (given or (found["Config"]["Labels"] or {}).get("pystack.recipe") == image.recipe)
 
 
+# Several images may be wanted at once; apt can be used by one only.
+_installing = threading.Lock()
+
+
 def ensure(image: Image, log: Log) -> None:
     """Make the image exist in the engine. Raises RuntimeError saying what is missing."""
     if is_current(image):
@@ -66,7 +71,8 @@ def ensure(image: Image, log: Log) -> None:
         log(f"pulling {image.tag}")
         docker("pull", "--quiet", image.tag)
         return
-    _require_mmdebstrap(log)
+    with _installing:
+        _require_mmdebstrap(log)
     log(f"bootstrapping {image.tag} (Debian {image.suite}) from Debian's packages")
     with tempfile.TemporaryDirectory(prefix="pystack-kit-") as directory:
         drop_in = Path(directory, "keys.conf")
