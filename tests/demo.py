@@ -127,8 +127,8 @@ A droplet became a Jupyter server in {seconds:.0f} s.
 
 
 def up() -> int:
-    started = time.monotonic()
     ensure_kit(os.environ.get("PYSTACK_UPSTREAM", "auto"))
+    started = time.monotonic()
     rent()
     write_inventory()
     code = provision()
