@@ -17,10 +17,10 @@ from pathlib import Path
 
 import yaml
 
-from tests.kit import images
+from tests.kit import droplet, images
 from tests.kit.__main__ import ensure as ensure_kit
 from tests.kit.docker import docker
-from tests.kit.paths import CACHE, NETWORK, ROOT
+from tests.kit.paths import CACHE, ROOT
 
 HERE = ROOT / ".cache" / "bench"
 KEY = HERE / "id_ed25519"
@@ -30,22 +30,9 @@ _SSH = ["-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null", 
 
 
 def boot(name: str, address: str) -> None:
-    """A fresh host with systemd and sshd that lets our key in as root."""
+    """A fresh host, in place of the last run's."""
     docker("rm", "--force", "--volumes", name, check=False)
-    docker(
-        "run", "--detach", "--name", name, "--hostname", name, "--network", NETWORK, "--ip", address,
-        "--env", "container=docker", "--cap-add", "SYS_ADMIN", "--cap-add", "NET_ADMIN",
-        "--security-opt", "seccomp=unconfined", "--tmpfs", "/run", "--tmpfs", "/run/lock",
-        "--volume", "/sys/fs/cgroup:/sys/fs/cgroup:rw", "--volume", "/opt", "--volume", "/root",
-        images.IMAGES["deb12"].tag,
-    )  # fmt: skip
-    docker("exec", name, "install", "-d", "-m", "700", "/root/.ssh")
-    subprocess.run(
-        ["docker", "exec", "-i", name, "tee", "/root/.ssh/authorized_keys"],
-        input=KEY.with_suffix(".pub").read_bytes(), stdout=subprocess.DEVNULL, check=True,
-    )  # fmt: skip
-    while subprocess.run(["ssh", *_SSH, f"root@{address}", "true"], capture_output=True, check=False).returncode:
-        time.sleep(0.2)
+    droplet.rent(name, address, images.IMAGES["deb12"].tag, KEY)
 
 
 def timed(command: list[str], log: Path) -> float:
@@ -88,9 +75,7 @@ def main() -> int:
     parser.add_argument("--runs", type=int, default=3)
     runs = parser.parse_args().runs
     ensure_kit(os.environ.get("PYSTACK_UPSTREAM", "0"))
-    HERE.mkdir(parents=True, exist_ok=True)
-    if not KEY.exists():
-        subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(KEY)], check=True)
+    droplet.make_key(KEY)
     # New twins have new host keys at old addresses.
     os.environ["ANSIBLE_SSH_ARGS"] = (
         "-o ControlMaster=auto -o ControlPersist=60s -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null"

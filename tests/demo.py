@@ -16,10 +16,10 @@ import time
 
 import yaml
 
-from tests.kit import images, server
+from tests.kit import droplet, images, server
 from tests.kit.__main__ import ensure as ensure_kit
 from tests.kit.docker import docker, inspect
-from tests.kit.paths import BANNER, CACHE, NETWORK, ROOT
+from tests.kit.paths import BANNER, CACHE, ROOT
 
 CONTAINER = "pystack-demo"
 ADDRESS = "172.31.77.10"
@@ -27,7 +27,6 @@ PORT = 8888
 DEMO = ROOT / ".cache" / "demo"
 KEY = DEMO / "id_ed25519"
 INVENTORY = DEMO / "inventory"
-_SECONDS_TO_BOOT = 60
 
 
 def free_port(wanted: int) -> int:
@@ -43,42 +42,21 @@ def free_port(wanted: int) -> int:
 
 
 def rent() -> None:
-    """Start the stand-in for a droplet: systemd, sshd, root's key, and nothing else. One that runs is kept."""
+    """Start the stand-in for a droplet. One that runs is kept."""
     found = inspect("container", CONTAINER)
     if found is not None:
         if found["State"]["Running"] and KEY.exists():
             return
         docker("rm", "--force", "--volumes", found["Id"])
-    DEMO.mkdir(parents=True, exist_ok=True)
-    for old in (KEY, KEY.with_suffix(".pub")):
-        old.unlink(missing_ok=True)
-    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(KEY)], check=True)
+    droplet.make_key(KEY)
     known_hosts = ROOT / ".ansible" / "known_hosts"
     if known_hosts.exists():
         # A new droplet at an old address has new host keys.
-        subprocess.run(
-            ["ssh-keygen", "-q", "-R", ADDRESS, "-f", str(known_hosts)], check=True, stderr=subprocess.DEVNULL
-        )
+        forget = ["ssh-keygen", "-q", "-R", ADDRESS, "-f", str(known_hosts)]
+        subprocess.run(forget, check=True, stderr=subprocess.DEVNULL)
     shutil.rmtree(INVENTORY, ignore_errors=True)
-    docker(
-        "run", "--detach", "--name", CONTAINER, "--hostname", "droplet", "--network", NETWORK, "--ip", ADDRESS,
-        "--publish", f"127.0.0.1:{free_port(PORT)}:{PORT}", "--env", "container=docker",
-        # systemd without --privileged; SYS_ADMIN for the sandboxes of services, NET_ADMIN for the host's own firewall.
-        "--cap-add", "SYS_ADMIN", "--cap-add", "NET_ADMIN", "--security-opt", "seccomp=unconfined",
-        "--tmpfs", "/run", "--tmpfs", "/run/lock", "--volume", "/sys/fs/cgroup:/sys/fs/cgroup:rw",
-        # Thousands of small files: a volume is faster than some of Docker's storage drivers.
-        "--volume", "/opt", images.IMAGES["deb13"].tag,
-    )  # fmt: skip
-    docker("exec", CONTAINER, "install", "-d", "-m", "700", "/root/.ssh")
-    subprocess.run(
-        ["docker", "exec", "--interactive", CONTAINER, "tee", "/root/.ssh/authorized_keys"],
-        input=KEY.with_suffix(".pub").read_bytes(), stdout=subprocess.DEVNULL, check=True,
-    )  # fmt: skip
-    deadline = time.monotonic() + _SECONDS_TO_BOOT
-    while docker("exec", CONTAINER, "systemctl", "is-active", "ssh", check=False) != "active":
-        if time.monotonic() > deadline:
-            raise RuntimeError(f"{CONTAINER} did not start within {_SECONDS_TO_BOOT} s: docker logs {CONTAINER}")
-        time.sleep(0.2)
+    publish = f"127.0.0.1:{free_port(PORT)}:{PORT}"
+    droplet.rent(CONTAINER, ADDRESS, images.IMAGES["deb13"].tag, KEY, "--publish", publish)
 
 
 def write_inventory() -> None:
