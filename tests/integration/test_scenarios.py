@@ -19,7 +19,7 @@ SCENARIOS = sorted(path.parent.name for path in (ROOT / "molecule").glob("*/mole
 _LAST_LINES = 120
 
 
-def tests_run(report: Path) -> int:
+def collected(report: Path) -> int:
     """Tests that were neither skipped nor left out, by a JUnit report."""
     suites = ElementTree.parse(report).getroot().iter("testsuite")  # noqa: S314 - our own pytest wrote it
     return sum(int(suite.get("tests", 0)) - int(suite.get("skipped", 0)) for suite in suites)
@@ -46,4 +46,4 @@ def test_scenario(scenario: str, capsys: pytest.CaptureFixture[str]) -> None:
         code = molecule.wait()
     tail = "\n".join(log.read_text().splitlines()[-_LAST_LINES:])
     assert code == 0, f"molecule ended with {code}; all of it in {log}; the end:\n{tail}"
-    assert report.exists() and tests_run(report) > 0, f"the scenario {scenario} verified nothing: no test was collected"
+    assert report.exists() and collected(report) > 0, f"the scenario {scenario} verified nothing: no test was collected"

@@ -528,6 +528,8 @@ def test_through_ansible(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     root = Path(__file__).parents[3]
     monkeypatch.setenv("ANSIBLE_COLLECTIONS_PATH", str(root / ".ansible/collections"))
     monkeypatch.setenv("ANSIBLE_LOCALHOST_WARNING", "false")
+    # The answer is read as JSON, whatever the configuration of the checkout shows people.
+    monkeypatch.setenv("ANSIBLE_CALLBACK_RESULT_FORMAT", "json")
     arguments = world.arguments({"name": "e", "packages": ["https://conda.example/conda-forge::numpy"]})
     text = json.dumps({key: value for key, value in arguments.items() if not key.startswith("_")})
     program = str(Path(sys.executable).with_name("ansible"))
