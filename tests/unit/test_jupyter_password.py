@@ -1,12 +1,14 @@
 # Copyright (c) pystack contributors
 # Apache License 2.0 (see LICENSE)
-"""The module as Ansible calls it, with argon2-cffi of this Python."""
+"""The module as Ansible calls it, with argon2-cffi of this Python, and with nothing but the standard library."""
 
 from __future__ import annotations
 
 import grp
+import hashlib
 import json
 import os
+import re
 import stat
 import subprocess
 import sys
@@ -25,6 +27,8 @@ if TYPE_CHECKING:
 PASSWORD = "correct horse battery staple"
 OTHER = "swordfish-7-canary"
 CHEAP = argon2.PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
+# printf 'correct horse battery staple0123456789ab' | sha256sum; a salt as short as Jupyter's own.
+SHA256 = "sha256:0123456789ab:96e8b0d2b3b7212b8b5c5c43107533a4e71e79afed688de02a9446c259d2c996"
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files away")
 
 
@@ -58,6 +62,9 @@ class Target:
 
     def opens_with(self, password: str) -> bool:
         """As jupyter_server.auth.security.passwd_check does it."""
+        if not self.hashed.startswith("argon2:"):
+            algorithm, salt, digest = self.hashed.split(":", 2)
+            return hashlib.new(algorithm, password.encode() + salt.encode("ascii")).hexdigest() == digest
         try:
             return argon2.PasswordHasher().verify(self.hashed.removeprefix("argon2:"), password)
         except argon2.exceptions.VerifyMismatchError:
@@ -160,6 +167,104 @@ def test_a_second_way_in_beside_the_password_is_taken_out(target: Target) -> Non
     assert target.path.read_bytes() == before
     assert target.run()["changed"] is True
     assert target.hashed == hashed, "nobody is logged out by it"
+
+
+# ---------------------------------------------------------------- algorithms
+
+
+class Sha256(Target):
+    """The same file, with nothing but the standard library: no Python of an environment is named."""
+
+    def __init__(self, target: Target) -> None:
+        self.path, self.run_module = target.path, target.run_module
+
+    def run(self, password: str | None = PASSWORD, **more: Any) -> Result:
+        given = {} if password is None else {"password": password}
+        return self.run_module(jupyter_password, **{"path": str(self.path), "algorithm": "sha256", **given, **more})
+
+
+@pytest.fixture
+def fips(target: Target) -> Sha256:
+    return Sha256(target)
+
+
+def test_a_sha256_password_is_set_and_recognised(fips: Sha256) -> None:
+    result = fips.run()
+    assert (result["changed"], result["reason"]) == (True, "no password is set")
+    assert re.fullmatch(r"sha256:[0-9a-f]{32}:[0-9a-f]{64}", fips.hashed)
+    assert fips.opens_with(PASSWORD)
+    assert not fips.opens_with(OTHER)
+
+    before = fips.path.stat(), fips.path.read_bytes()
+    result = fips.run()
+    assert (result["changed"], result["reason"]) == (False, "")
+    assert (fips.path.stat(), fips.path.read_bytes()) == before
+
+
+def test_no_two_salts_are_the_same(fips: Sha256) -> None:
+    hashes = set()
+    for _ in range(3):
+        fips.settings("")
+        fips.run()
+        hashes.add(fips.hashed)
+    assert len(hashes) == 3
+
+
+def test_a_sha256_hash_of_this_password_stays_byte_for_byte_whoever_made_it(fips: Sha256) -> None:
+    before = fips.settings(SHA256)
+    assert fips.run()["changed"] is False
+    assert fips.path.read_bytes() == before
+
+
+def test_another_password_replaces_the_sha256_hash(fips: Sha256) -> None:
+    fips.settings(SHA256)
+    result = fips.run(OTHER)
+    assert (result["changed"], result["reason"]) == (True, "the password is another one")
+    assert fips.opens_with(OTHER)
+    assert not fips.opens_with(PASSWORD)
+
+
+def test_every_character_counts_in_sha256(fips: Sha256) -> None:
+    password = "pässwört ☃ \"quoted\" $HOME 'x' \\n"
+    fips.run(password)
+    assert fips.opens_with(password)
+    assert fips.run(password, check=True)["changed"] is False
+    assert fips.run(password + "!", check=True)["changed"] is True
+
+
+@pytest.mark.parametrize("check", [True, False])
+def test_a_hash_of_the_other_algorithm_is_replaced(target: Target, fips: Sha256, check: bool) -> None:
+    before = target.settings("argon2:" + CHEAP.hash(PASSWORD))
+    result = fips.run(check=check)
+    assert (result["changed"], result["reason"]) == (True, "the hash is argon2id, not sha256")
+    assert fips.path.read_bytes() == before if check else fips.opens_with(PASSWORD)
+
+    before = target.settings(SHA256)
+    result = target.run(check=check)
+    assert (result["changed"], result["reason"]) == (True, "the hash is sha256, not argon2id")
+    assert target.path.read_bytes() == before if check else target.opens_with(PASSWORD)
+
+
+def test_sha256_starts_no_other_program(fips: Sha256, monkeypatch: pytest.MonkeyPatch) -> None:
+    def run(*given: object, **how: object) -> Any:
+        raise AssertionError(given)
+
+    monkeypatch.setattr(subprocess, "run", run)
+    fips.settings("argon2:" + CHEAP.hash(OTHER))
+    assert fips.run()["changed"] is True
+    assert fips.run(python="/nowhere/python")["changed"] is False
+
+
+def test_argon2id_needs_a_python(run_module: RunModule, target: Target) -> None:
+    result = run_module(jupyter_password, path=str(target.path), password=PASSWORD)
+    assert result["msg"] == "algorithm is argon2id but all of the following are missing: python"
+    assert not target.path.exists()
+
+
+def test_a_sha256_password_is_not_in_a_result(fips: Sha256) -> None:
+    results = [fips.run(OTHER), fips.run(OTHER)]
+    assert OTHER not in str(results)
+    assert fips.hashed not in str(results)
 
 
 # ---------------------------------------------------------------- who may read it

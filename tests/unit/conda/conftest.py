@@ -100,7 +100,8 @@ class World:
     def start(self, *environments: Any, **options: Any) -> subprocess.Popen[str]:
         """Run the module in a process of its own."""
         text = json.dumps(self.arguments(*environments, **options))
-        environment = {**os.environ, "PYTHONPATH": COLLECTIONS}
+        path = os.pathsep.join(filter(None, (COLLECTIONS, os.environ.get("PYTHONPATH"))))
+        environment = {**os.environ, "PYTHONPATH": path}
         return subprocess.Popen(
             [sys.executable, "-c", RUN_MODULE, text],
             env=environment,

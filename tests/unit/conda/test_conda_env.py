@@ -524,6 +524,7 @@ def test_two_runs_never_interleave(world: World) -> None:
 # ---------------------------------------------------------------- through Ansible itself
 
 
+@pytest.mark.controller
 def test_through_ansible(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     root = Path(__file__).parents[3]
     monkeypatch.setenv("ANSIBLE_COLLECTIONS_PATH", str(root / ".ansible/collections"))
