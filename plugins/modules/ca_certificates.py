@@ -59,6 +59,7 @@ attributes:
 """
 
 EXAMPLES = r"""
+# On RHEL: /etc/pki/ca-trust/source/anchors, /etc/pki/tls/certs/ca-bundle.crt and [update-ca-trust, extract].
 - name: Trust the company's authorities on Debian
   pystack.infra.ca_certificates:
     bundles:
@@ -195,9 +196,8 @@ class Store:
         self.write(STAMP, json.dumps({"created_directory": created, "refreshed": refreshed}) + "\n")
 
     def apply(self, written: list[str], removed: list[str]) -> None:
-        # Without a stamp the directory counts as ours when nothing else is in it.
-        others = os.path.isdir(self.directory) and set(os.listdir(self.directory)) - {*self.present, STAMP}
-        created = bool(self.recorded().get("created_directory", not others))
+        # RHEL brings its directory along, empty: only one that we made goes again.
+        created = bool(self.recorded().get("created_directory", not os.path.isdir(self.directory)))
         os.makedirs(self.directory, mode=0o755, exist_ok=True)
         self.record("", created)
         for name in written:
