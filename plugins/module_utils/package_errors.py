@@ -16,7 +16,8 @@ _UNREADABLE = re.compile(r"Failed to download metadata for repo '(?P<repo>[^']+)
 # dnf's command line says why in a list above its last line; its Python interface keeps that to itself.
 _REASON = re.compile(r"Errors during downloading metadata for repository '(?P<repo>[^']+)':\s+- (?P<why>[^\n]+)")
 _SIGNATURE = re.compile(r"Failed to validate GPG signature for (?P<package>\S+): *(?P<why>.*)", re.DOTALL)
-_KEY = re.compile(r"Failed to retrieve GPG key for repo '(?P<repo>[^']+)': *(?P<why>.*)", re.DOTALL)
+# Raised while a key is fetched for a package whose signature is to be checked; packages come before.
+_KEY = re.compile(r"(?P<why>Curl error \(\d+\): .*? for (?P<url>\S+).*)", re.DOTALL)
 _LOCK = re.compile(r"lockfile is held by another process|Failed to acquire (?:APT|apt)?.*lock|Could not get lock")
 
 
@@ -41,11 +42,6 @@ def package_problem(message: str, failures: Iterable[str] = (), names_in: str = 
             " RHEL often name a package differently, and some are in EPEL only, which is never assumed."
         )
     for text in texts:
-        if match := _KEY.search(text):
-            return (
-                f"The key of the repository {match['repo']} cannot be read: {_one_line(match['why'])}."
-                f" Correct its gpgkey in {repositories_in}."
-            )
         if match := _REASON.search(text) or _UNREADABLE.search(text):
             return (
                 f"The repository {match['repo']} cannot be read: {_one_line(match['why'])}."
@@ -55,6 +51,11 @@ def package_problem(message: str, failures: Iterable[str] = (), names_in: str = 
             return (
                 f"The package {match['package']} was refused: {_one_line(match['why'])}. Accepted are packages signed"
                 f" by the gpgkey of their repository in {repositories_in}."
+            )
+        if match := _KEY.search(text):
+            return (
+                f"The key {match['url']} cannot be read: {_one_line(match['why'])}."
+                f" Correct that gpgkey in {repositories_in}."
             )
         if _LOCK.search(text):
             return (

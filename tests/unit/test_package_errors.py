@@ -75,6 +75,15 @@ def test_a_signature_that_is_not_accepted() -> None:
     )
 
 
+def test_a_key_that_cannot_be_read() -> None:
+    sentence = told(
+        "Task failed: Module failed: Curl error (37): Couldn't read a file:// file for file:///etc/none"
+        " [Couldn't open file /etc/none]"
+    )
+    assert sentence.startswith("The key file:///etc/none cannot be read: Curl error (37): Couldn't read a file:// file")
+    assert sentence.endswith(f"Correct that gpgkey in {REPOSITORIES}.")
+
+
 def test_a_package_manager_at_work() -> None:
     assert told("lockfile is held by another process").startswith("Another package manager is at work on the host")
 
