@@ -74,7 +74,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.bench", description=__doc__)
     parser.add_argument("--runs", type=int, default=3)
     runs = parser.parse_args().runs
-    ensure_kit(os.environ.get("PYSTACK_UPSTREAM", "0"))
+    ensure_kit(os.environ.get("PYSTACK_UPSTREAM", "0"), el9=False)
     droplet.make_key(KEY)
     # New twins have new host keys at old addresses.
     os.environ["ANSIBLE_SSH_ARGS"] = (

@@ -105,7 +105,7 @@ A droplet became a Jupyter server in {seconds:.0f} s.
 
 
 def up() -> int:
-    ensure_kit(os.environ.get("PYSTACK_UPSTREAM", "auto"))
+    ensure_kit(os.environ.get("PYSTACK_UPSTREAM", "auto"), el9=False)
     started = time.monotonic()
     rent()
     write_inventory()

@@ -8,21 +8,20 @@ from __future__ import annotations
 
 import argparse
 import fcntl
-import hashlib
 import json
 import os
-import shutil
 import sys
 import time
 import urllib.error
 import urllib.request
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 
 import yaml
 
-from tests.kit import images, server
-from tests.kit.paths import BANNER, BASE_URL, CACHE
+from tests.kit import images, parts, server, tls
+from tests.kit.paths import BANNER, BASE_URL, CACHE, SERVER_NAMES
 
 PROBE = "https://conda.anaconda.org/conda-forge/noarch/repodata.json.zst"
 BUNDLE = Path("/etc/ssl/certs/ca-certificates.crt")
@@ -51,79 +50,100 @@ def wants_upstream(choice: str) -> bool:
     return choice == "1" or (choice == "auto" and upstream_answers())
 
 
-def content_key(inputs: list[Path]) -> str:
-    """Names the result by everything that decides it."""
-    digest = hashlib.sha256(BASE_URL.encode())
-    # Debian's CPython comes out of the host images.
-    digest.update("".join(image.recipe for image in images.IMAGES.values()).encode())
-    for path in sorted(inputs):
-        digest.update(path.name.encode() + b"\0" + path.read_bytes())
-    return digest.hexdigest()[:16]
+@dataclass(frozen=True)
+class Kit:
+    """What there is to serve: the parts' folders by name, and the authority of the server's certificate."""
+
+    made: dict[str, Path]
+    authority: Path
 
 
-def ensure_content() -> Path:
-    """Build channels and installers once; later calls find them by the hash of their inputs."""
-    from tests.kit.conda import INPUTS, build
-
-    content = CACHE / content_key(INPUTS)
-    if not content.is_dir():
-        log(f"building channels and installers ({BANNER})")
-        unfinished = CACHE / f"{content.name}.building"
-        shutil.rmtree(unfinished, ignore_errors=True)
-        tags = {name: image.tag for name, image in images.IMAGES.items()}
-        build(unfinished, CACHE / "work", images=tags, base_url=BASE_URL, log=log)
-        for old in CACHE.glob("????????????????"):
-            shutil.rmtree(old)
-        unfinished.rename(content)
-    return content
-
-
-def variables(content: Path | None) -> dict[str, object]:
-    """Inventory variables that lead a host to the kit (content given) or to the real upstreams."""
+def variables(kit: Kit | None) -> dict[str, object]:
+    """Inventory variables that lead a host to the kit or to the real upstreams (None)."""
     found: dict[str, object] = {}
     if BUNDLE.is_file():
         # What this machine trusts, its hosts trust: without it nothing downloads behind a proxy that re-signs TLS.
         found["linux_base_ca_certificates"] = [{"name": "controller", "src": str(BUNDLE)}]
-    if content is not None:
-        kit = json.loads((content / "kit.json").read_text())
-        newest = [row for row in kit["installers"] if row["distribution"] == "miniforge"][-1]
-        found |= {
-            "miniconda_distribution": newest["distribution"],
-            "miniconda_version": newest["version"],
-            "miniconda_checksum": newest["sha256"],
-            "miniconda_base_url": f"{BASE_URL}/installers",
-            "miniconda_channel_alias": f"{BASE_URL}/channels",
-            # For scenarios that choose an installer: its file -> its checksum.
-            "kit_installers": {Path(row["file"]).name: row["sha256"] for row in kit["installers"]},
-        }
+    if kit is not None:
+        found["kit_authority"] = kit.authority.read_text()
+        if "conda" in kit.made:
+            found |= conda_variables(kit.made["conda"])
+        if "rpm" in kit.made:
+            found |= rpm_variables(kit.made["rpm"])
     return found
 
 
-def write_inventory(content: Path | None) -> None:
+def conda_variables(content: Path) -> dict[str, object]:
+    """Where installers and channels are."""
+    installers = json.loads((content / "kit.json").read_text())["installers"]
+    newest = [row for row in installers if row["distribution"] == "miniforge"][-1]
+    return {
+        "miniconda_distribution": newest["distribution"],
+        "miniconda_version": newest["version"],
+        "miniconda_checksum": newest["sha256"],
+        "miniconda_base_url": f"{BASE_URL}/ext-miniforge",
+        "miniconda_channel_alias": f"{BASE_URL}/api/conda",
+        # For scenarios that choose an installer: its file -> its checksum.
+        "kit_installers": {Path(row["file"]).name: row["sha256"] for row in installers},
+    }
+
+
+def rpm_variables(content: Path) -> dict[str, object]:
+    """Where RPMs are, and whose signatures they have."""
+    key = (content / "keys" / "kit.asc").read_text()
+    return {
+        "linux_base_dnf_repositories": [
+            {
+                "id": f"kit-{name.lower()}",
+                "name": f"Offline kit: {name} (stand-in)",
+                "baseurl": f"{BASE_URL}/rpm-rocky/$releasever/{name}/$basearch/os/",
+                "gpgkey": key,
+            }
+            for name in ("BaseOS", "AppStream")
+        ],
+        # For scenarios that write repositories themselves, and for such that meet a package of somebody else.
+        "kit_rpm_key": key,
+        "kit_foreign_rpm_key": (content / "keys" / "foreign.asc").read_text(),
+    }
+
+
+def write_inventory(kit: Kit | None) -> None:
     """An inventory source without hosts: group_vars/all that a run adds by a second -i."""
     inventory = CACHE / "inventory"
     (inventory / "group_vars").mkdir(parents=True, exist_ok=True)
     (inventory / "hosts.yml").write_text("all: {}\n")
-    head = f"# {BANNER}\n" if content else "# the real upstreams\n"
-    (inventory / "group_vars" / "all.yml").write_text(head + yaml.safe_dump(variables(content)))
+    head = f"# {BANNER}\n" if kit and "conda" in kit.made else "# the real upstreams\n"
+    (inventory / "group_vars" / "all.yml").write_text(head + yaml.safe_dump(variables(kit)))
 
 
-def ensure(choice: str) -> None:
+def ensure_content(wanted: list[parts.Part]) -> Kit | None:
+    """Build what is missing and serve everything; None when nothing is wanted."""
+    if not wanted:
+        return None
+    with ThreadPoolExecutor(2) as pool:
+        folders = list(pool.map(lambda part: part.ensure(log), wanted))
+    authority = tls.ensure(CACHE / "tls", SERVER_NAMES)
+    mounts = parts.mounts(zip(wanted, folders, strict=True))
+    server.ensure(mounts, authority.with_name("server.pem"), images.IMAGES["deb12"].tag)
+    return Kit({part.name: folder for part, folder in zip(wanted, folders, strict=True)}, authority)
+
+
+def ensure(choice: str, *, el9: bool = True) -> None:
+    """Provide images, networks and, where the real upstreams are not used, what hosts install.
+
+    choice: as PYSTACK_UPSTREAM. el9: whether hosts of EL 9 are wanted.
+    """
     upstream = wants_upstream(choice)
     CACHE.mkdir(parents=True, exist_ok=True)
     with (CACHE / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
+        hosts = [image for image in images.IMAGES.values() if el9 or image is not images.EL9]
         with ThreadPoolExecutor(2) as pool:
-            list(pool.map(lambda image: images.ensure(image, log), images.IMAGES.values()))
+            list(pool.map(lambda image: images.ensure(image, log), hosts))
         server.ensure_network()
-        if upstream:
-            log("using the real upstreams")
-            write_inventory(None)
-            return
-        content = ensure_content()
-        server.ensure(content, images.IMAGES["deb12"].tag)
-        write_inventory(content)
-        log(f"ready: {BANNER}")
+        server.ensure_lan()
+        write_inventory(ensure_content(parts.all_parts(upstream=upstream, el9=el9)))
+        log("using the real upstreams" if upstream else f"ready: {BANNER}")
 
 
 def main() -> int:

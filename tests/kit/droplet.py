@@ -42,7 +42,8 @@ def rent(name: str, address: str, image: str, key: Path, *more: str) -> None:
         check=True,
     )
     deadline = time.monotonic() + _SECONDS_TO_BOOT
-    while docker("exec", name, "systemctl", "is-active", "ssh", check=False) != "active":
+    # The unit is called ssh on Debian and sshd on EL; the answer has a line for each.
+    while "active" not in docker("exec", name, "systemctl", "is-active", "ssh", "sshd", check=False).splitlines():
         if time.monotonic() > deadline:
             raise RuntimeError(f"{name} did not start within {_SECONDS_TO_BOOT} s: docker logs {name}")
         time.sleep(0.2)

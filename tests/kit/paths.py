@@ -11,5 +11,16 @@ NETWORK = "pystack-kit"
 SUBNET = "172.31.77.0/24"
 SERVER = "pystack-kit"
 SERVER_ADDRESS = "172.31.77.2"
-BASE_URL = f"http://{SERVER}"
+
+# A company's LAN, without a way out; its mirror is the same server.
+LAN = "pystack-lan"
+LAN_SUBNET = "172.31.78.0/24"
+LAN_NAME = "mirror.bank.example"
+LAN_SERVER_ADDRESS = "172.31.78.2"
+
+# What the server's certificate is for.
+SERVER_NAMES = (SERVER, LAN_NAME)
+# Everything has the URL that Artifactory would give it.
+URL_PATH = "artifactory"
+BASE_URL = f"http://{SERVER}/{URL_PATH}"
 BANNER = "conda stand-in from the offline kit: not conda"

@@ -16,7 +16,7 @@ import pytest
 import yaml
 
 from tests.kit import __main__ as kit
-from tests.kit import images, server
+from tests.kit import images, parts, paths, server
 from tests.kit.paths import BANNER, BASE_URL
 
 
@@ -44,27 +44,32 @@ def channel(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
 
 @pytest.fixture
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setattr(kit, "CACHE", tmp_path / "kit")
+    for module in (kit, paths):
+        monkeypatch.setattr(module, "CACHE", tmp_path / "kit")
     return tmp_path / "kit"
 
 
 @pytest.fixture
-def content(tmp_path: Path) -> Path:
+def made(tmp_path: Path) -> kit.Kit:
     """What the kit makes, as far as the command line reads it."""
     rows = [
         {
             "distribution": distribution,
             "version": version,
-            "file": f"installers/{distribution}-{version}.sh",
+            "file": f"ext-miniforge/{distribution}-{version}.sh",
             "sha256": f"sum of {distribution} {version}",
         }
         for version in ("25.1-0", "26.7.2-0")
         for distribution in ("miniforge", "miniconda")
     ]
-    path = tmp_path / "content"
-    path.mkdir()
-    (path / "kit.json").write_text(json.dumps({"installers": rows}))
-    return path
+    conda, rpm = tmp_path / "conda", tmp_path / "rpm"
+    conda.mkdir()
+    (conda / "kit.json").write_text(json.dumps({"installers": rows}))
+    (rpm / "keys").mkdir(parents=True)
+    for name in ("kit", "foreign"):
+        (rpm / f"keys/{name}.asc").write_text(f"key of {name}\n")
+    (tmp_path / "ca.crt").write_text("the authority\n")
+    return kit.Kit({"conda": conda, "rpm": rpm, "pypi": tmp_path / "pypi"}, tmp_path / "ca.crt")
 
 
 # ---------------------------------------------------------------- the choice
@@ -107,20 +112,46 @@ def test_a_channel_out_of_reach_does_not_answer(monkeypatch: pytest.MonkeyPatch)
 # ---------------------------------------------------------------- the inventory
 
 
-def test_a_host_is_led_to_the_kit_by_variables_alone(content: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(kit, "BUNDLE", content / "no-bundle")
-    found = kit.variables(content)
-    # For scenarios that choose an installer themselves; no role knows it.
-    offered = found.pop("kit_installers", {})
+def test_a_host_is_led_to_the_kit_by_variables_alone(made: kit.Kit, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kit, "BUNDLE", made.authority.with_name("no-bundle"))
+    found = kit.variables(made)
+    # For scenarios that choose an installer or write repositories themselves; no role knows them.
+    own = {name: found.pop(name) for name in list(found) if name.startswith("kit_")}
+    rpms = f"{BASE_URL}/rpm-rocky/$releasever"
     assert found == {
+        "linux_base_dnf_repositories": [
+            {
+                "id": "kit-baseos",
+                "name": "Offline kit: BaseOS (stand-in)",
+                "baseurl": f"{rpms}/BaseOS/$basearch/os/",
+                "gpgkey": "key of kit\n",
+            },
+            {
+                "id": "kit-appstream",
+                "name": "Offline kit: AppStream (stand-in)",
+                "baseurl": f"{rpms}/AppStream/$basearch/os/",
+                "gpgkey": "key of kit\n",
+            },
+        ],
         "miniconda_distribution": "miniforge",
         "miniconda_version": "26.7.2-0",
         "miniconda_checksum": "sum of miniforge 26.7.2-0",
-        "miniconda_base_url": f"{BASE_URL}/installers",
-        "miniconda_channel_alias": f"{BASE_URL}/channels",
+        "miniconda_base_url": "http://pystack-kit/artifactory/ext-miniforge",
+        "miniconda_channel_alias": "http://pystack-kit/artifactory/api/conda",
     }
+    offered = own.pop("kit_installers")
     assert isinstance(offered, dict)
     assert offered["miniconda-25.1-0.sh"] == "sum of miniconda 25.1-0"
+    assert own == {
+        "kit_authority": "the authority\n",
+        "kit_rpm_key": "key of kit\n",
+        "kit_foreign_rpm_key": "key of foreign\n",
+    }
+
+
+def test_a_given_image_for_el9_has_repositories_of_its_own(made: kit.Kit) -> None:
+    del made.made["rpm"]
+    assert {name for name in kit.variables(made) if "dnf" in name or "rpm" in name} == set()
 
 
 def test_the_real_upstreams_need_only_what_this_machine_trusts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -131,8 +162,8 @@ def test_the_real_upstreams_need_only_what_this_machine_trusts(tmp_path: Path, m
     assert kit.variables(None) == {"linux_base_ca_certificates": [{"name": "controller", "src": str(bundle)}]}
 
 
-def test_the_inventory_says_what_it_leads_to_and_has_no_hosts(cache: Path, content: Path) -> None:
-    for given, head in ((content, f"# {BANNER}"), (None, "# the real upstreams")):
+def test_the_inventory_says_what_it_leads_to_and_has_no_hosts(cache: Path, made: kit.Kit) -> None:
+    for given, head in ((made, f"# {BANNER}"), (None, "# the real upstreams")):
         kit.write_inventory(given)
         text = (cache / "inventory/group_vars/all.yml").read_text()
         assert text.splitlines()[0] == head
@@ -140,50 +171,22 @@ def test_the_inventory_says_what_it_leads_to_and_has_no_hosts(cache: Path, conte
         assert yaml.safe_load((cache / "inventory/hosts.yml").read_text()) == {"all": {}}
 
 
-# ---------------------------------------------------------------- the key of the content
-
-
-def test_the_key_is_the_contents_whatever_the_order(tmp_path: Path) -> None:
-    inputs = [tmp_path / name for name in ("a", "b")]
-    for path in inputs:
-        path.write_text("text")
-    key = kit.content_key(inputs)
-    assert len(key) == 16
-    assert kit.content_key(inputs[::-1]) == key
-    inputs[0].touch()
-    assert kit.content_key(inputs) == key
-
-
-def test_the_key_changes_with_everything_that_decides(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    inputs = [tmp_path / name for name in ("a", "b")]
-    for path in inputs:
-        path.write_text("text")
-    keys = [kit.content_key(inputs), kit.content_key(inputs[:1])]
-    inputs[1].write_text("other text")
-    keys.append(kit.content_key(inputs))
-    keys.append(kit.content_key([inputs[0], inputs[1].rename(tmp_path / "c")]))
-    monkeypatch.setattr(kit, "BASE_URL", "http://elsewhere")
-    keys.append(kit.content_key(inputs[:1]))
-    monkeypatch.setitem(images.IMAGES, "deb12", images.Image("deb12", "bookworm", ("one-more",)))
-    keys.append(kit.content_key(inputs[:1]))
-    assert len(set(keys)) == len(keys)
-
-
 # ---------------------------------------------------------------- commands
 
 
 @pytest.fixture
-def steps(cache: Path, content: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+def steps(cache: Path, made: kit.Kit, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The steps that a command takes; nothing reaches Docker."""
     taken: list[str] = []
     monkeypatch.setattr(images, "ensure", lambda image, log: taken.append(f"image {image.name}"))
     monkeypatch.setattr(server, "ensure_network", lambda: taken.append("network"))
-    monkeypatch.setattr(server, "ensure", lambda path, image: taken.append(f"serve {path.name}"))
+    monkeypatch.setattr(server, "ensure_lan", lambda: taken.append("lan"))
     monkeypatch.setattr(server, "remove", lambda: taken.append("remove"))
 
-    def ensure_content() -> Path:
-        taken.append("content")
-        return content
+    def ensure_content(wanted: list[parts.Part]) -> kit.Kit | None:
+        taken.append(f"content {' '.join(part.name for part in wanted)}")
+        names = {part.name for part in wanted}
+        return kit.Kit({name: made.made[name] for name in names}, made.authority)
 
     monkeypatch.setattr(kit, "ensure_content", ensure_content)
     return taken
@@ -203,8 +206,8 @@ def test_ensure_makes_and_serves_the_kit(
     steps: list[str], cache: Path, monkeypatch: pytest.MonkeyPatch, upstream: str | None
 ) -> None:
     assert command(monkeypatch, "ensure", upstream) == 0
-    assert sorted(steps[:2]) == ["image deb12", "image deb13"]
-    assert steps[2:] == ["network", "content", "serve content"]
+    assert sorted(steps[:3]) == ["image deb12", "image deb13", "image el9"]
+    assert steps[3:] == ["network", "lan", "content conda rpm pypi"]
     assert "miniconda_base_url" in (cache / "inventory/group_vars/all.yml").read_text()
 
 
@@ -212,8 +215,21 @@ def test_ensure_makes_no_kit_for_the_real_upstreams(
     steps: list[str], cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert command(monkeypatch, "ensure", "1") == 0
-    assert steps[2:] == ["network"]
-    assert "miniconda_base_url" not in (cache / "inventory/group_vars/all.yml").read_text()
+    # The stand-in's packages have no other origin.
+    assert steps[3:] == ["network", "lan", "content rpm"]
+    written = (cache / "inventory/group_vars/all.yml").read_text()
+    assert "linux_base_dnf_repositories" in written
+    assert "miniconda_base_url" not in written
+
+
+def test_who_wants_no_el9_waits_for_none_of_it(steps: list[str], cache: Path) -> None:
+    kit.ensure("0", el9=False)
+    assert sorted(steps[:2]) == ["image deb12", "image deb13"]
+    assert steps[2:] == ["network", "lan", "content conda pypi"]
+
+
+def test_nothing_is_served_where_nothing_is_wanted() -> None:
+    assert kit.ensure_content([]) is None
 
 
 def test_a_wrong_choice_is_said_before_anything_is_made(

@@ -1,16 +1,17 @@
 """The conda part of the offline kit: channels, installers and a stand-in for conda.
 
 Everything is made of PyPI's wheels (locked with hashes) and of Debian's CPython; see `cpython` for why the
-second interpreter is 3.13. `build` writes what an http server then offers:
+second interpreter is 3.13. `build` writes what an http server then offers, where Artifactory would:
 
-    channels/full, channels/tiny     conda channels (channels/conda-forge and channels/main lead to full)
-    installers/*.sh, *.sh.sha256     installers with Miniconda's interface
-    kit.json                         what there is
+    api/conda/full, api/conda/tiny     conda channels (api/conda/conda-forge and api/conda/main lead to full)
+    ext-miniforge/*.sh, *.sh.sha256    installers with Miniconda's interface
+    kit.json                           what there is
 """
 
 from __future__ import annotations
 
 import json
+import multiprocessing
 import shutil
 from collections.abc import Callable
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
@@ -29,8 +30,10 @@ INPUTS = sorted(
     file
     for folder in (Path(__file__).parent, SOURCE, REQUIREMENTS)
     for file in folder.rglob("*")
-    if file.is_file() and "__pycache__" not in file.parts
+    if file.is_file() and "__pycache__" not in file.parts and file.stem != "index"
 )
+#: Where they are below the base URL.
+CHANNELS, INSTALLERS = "api/conda", "ext-miniforge"
 #: Names under which the large channel is offered as well.
 CHANNEL_ALIASES = ("conda-forge", "main")
 #: Processes that convert wheels, and threads that wait for downloads.
@@ -48,15 +51,16 @@ def build(out: Path, work: Path, *, images: dict[str, str], base_url: str, log: 
 class _Build:
     def __init__(self, out: Path, work: Path, images: dict[str, str], base_url: str, log: Log):
         self.out, self.work, self.images, self.base_url, self.log = out, work, images, base_url, log
-        self.full, self.tiny = out / "channels/full", out / "channels/tiny"
+        self.full, self.tiny = out / CHANNELS / "full", out / CHANNELS / "tiny"
         self.records: list[Record] = []
         self.counts: dict[str, int] = {}
         self.converted: set[str] = set()
 
     def run(self) -> dict[str, Any]:
         self._prepare()
-        with ProcessPoolExecutor(WORKERS) as processes, ThreadPoolExecutor(THREADS) as threads:
-            list(processes.map(int, range(WORKERS)))  # the workers are forked before there are threads
+        # Workers are forked by a process without threads: here another part may be built at the same time.
+        context = multiprocessing.get_context("forkserver")
+        with ProcessPoolExecutor(WORKERS, mp_context=context) as processes, ThreadPoolExecutor(THREADS) as threads:
             python, interpreters, pending = self._start_downloads(threads)
             self._make_tiny(python, interpreters, pending, processes)
             installers = threads.submit(self._make_installers, python)
@@ -64,7 +68,7 @@ class _Build:
             return self._summary(installers.result())
 
     def _prepare(self) -> None:
-        for folder in ("channels", "installers"):
+        for folder in (CHANNELS, INSTALLERS):
             shutil.rmtree(self.out / folder, ignore_errors=True)
         self.full.mkdir(parents=True)
         self.work.mkdir(parents=True, exist_ok=True)
@@ -120,9 +124,9 @@ class _Build:
 
     def _make_installers(self, python: Path) -> list[dict[str, str]]:
         """Installers come from the small channel; what they install names the large one, as it is served."""
-        site = Site(self.tiny, f"{self.base_url}/channels/conda-forge")
+        site = Site(self.tiny, f"{self.base_url}/{CHANNELS}/conda-forge")
         packed = {version: payload(version, site, python, self.work) for version in VERSIONS}
-        made = [write_installer(kind, packed[kind.version], self.out / "installers") for kind in DISTRIBUTIONS]
+        made = [write_installer(kind, packed[kind.version], self.out / INSTALLERS) for kind in DISTRIBUTIONS]
         self.log(f"conda: {len(made)} installers")
         return made
 

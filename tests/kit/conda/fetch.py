@@ -13,6 +13,7 @@ import re
 import shutil
 import subprocess
 import sys
+import threading
 from concurrent.futures import Executor, Future
 from dataclasses import dataclass
 from functools import cache
@@ -25,6 +26,10 @@ REQUIREMENTS = Path(__file__).parents[1] / "requirements"
 PLATFORM = "x86_64-manylinux_2_28"
 #: PyPI is reached with the system's certificates; the second name is the newer one of the same switch.
 UV_ENVIRONMENT = {"UV_NATIVE_TLS": "true", "UV_SYSTEM_CERTS": "true"}
+
+
+# Parts of the kit that are built at the same time share it.
+_bootstrapping = threading.Lock()
 
 
 @dataclass(frozen=True)
@@ -55,6 +60,8 @@ OLDER_FULL = Lock("older-full-3.11", "3.11", with_dependencies=False)
 FULL = Lock("full-3.11", "3.11", constraint="tiny-3.11", parts=4)
 SECOND = Lock("full-3.13", "3.13", constraint="tiny-3.11", parts=2)
 LOCKS = (TINY, OLDER, FULL, OLDER_FULL, SECOND)
+#: What the package index offers, beside the channels.
+INDEX = Lock("index", "3.11", with_dependencies=False)
 
 
 def find_tool(name: str) -> str | None:
@@ -75,7 +82,7 @@ def relock() -> None:
     uv = find_tool("uv")
     if uv is None:
         raise RuntimeError("relocking needs uv")
-    for lock in (BOOTSTRAP, *LOCKS):
+    for lock in (BOOTSTRAP, INDEX, *LOCKS):
         options = ["--python-version", lock.python, "--python-platform", PLATFORM, "--only-binary", ":all:"]
         options += ["--generate-hashes", "--no-header", "--no-annotate", "--quiet", "--upgrade"]
         if lock.constraint:
@@ -109,7 +116,12 @@ def pythons_of(wheel: Path) -> set[str]:
 
 
 def bootstrap(work: Path) -> Path:
-    """The build's own virtual environment (pip and py-rattler); give its python."""
+    """The build's own virtual environment (pip and py-rattler), made once; give its python."""
+    with _bootstrapping:
+        return _bootstrap(work)
+
+
+def _bootstrap(work: Path) -> Path:
     home = work / BOOTSTRAP.folder(work).name
     python, complete = home / "bin/python", home / ".complete"
     if complete.exists():

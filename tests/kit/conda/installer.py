@@ -173,6 +173,6 @@ def write_installer(distribution: Distribution, packed: bytes, folder: Path) -> 
     return {
         "distribution": distribution.name,
         "version": distribution.kit_version,
-        "file": f"installers/{file.name}",
+        "file": f"{folder.name}/{file.name}",
         "sha256": digest,
     }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -35,7 +36,15 @@ MISSING = re.compile(r"No candidates were found for ([^\s.*]+)")
 UNREACHABLE = re.compile(r"404|failed to fetch|error sending request|No such file|not found|could not find", re.I)
 
 
+def trust() -> None:
+    """conda's ssl_verify may name a bundle of authorities; py-rattler takes it from the environment."""
+    bundle = str(settings()["ssl_verify"])
+    if bundle.startswith("/"):
+        os.environ["SSL_CERT_FILE"] = bundle
+
+
 def gateway() -> Gateway:
+    trust()
     config = SourceConfig(sharded_enabled=False, bz2_enabled=False)
     return Gateway(cache_dir=package_cache() / "cache", default_config=config, show_progress=False)
 
@@ -97,6 +106,7 @@ def explain(text: str, specs: list[str], urls: list[str]) -> Exception:
 
 def install(prefix: str, records: Sequence[RepoDataRecord], specs: Sequence[str]) -> None:
     """Make an environment hold exactly these packages."""
+    trust()
     asyncio.run(
         rattler.install(
             records=list(records),
