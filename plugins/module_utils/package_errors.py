@@ -16,8 +16,11 @@ _UNREADABLE = re.compile(r"Failed to download metadata for repo '(?P<repo>[^']+)
 # dnf's command line says why in a list above its last line; its Python interface keeps that to itself.
 _REASON = re.compile(r"Errors during downloading metadata for repository '(?P<repo>[^']+)':\s+- (?P<why>[^\n]+)")
 _SIGNATURE = re.compile(r"Failed to validate GPG signature for (?P<package>\S+): *(?P<why>.*)", re.DOTALL)
-# Raised while a key is fetched for a package whose signature is to be checked; packages come before.
-_KEY = re.compile(r"(?P<why>Curl error \(\d+\): .*? for (?P<url>\S+).*)", re.DOTALL)
+# The first by linux_base, before it declares a repository; the second by librepo, when a package needs the key.
+_KEYS = (
+    re.compile(r"(?P<why>[^\n]*)\s*gpgkey unreadable: (?P<url>\S+)"),
+    re.compile(r"(?P<why>Curl error \(\d+\): .*? for (?P<url>\S+).*)", re.DOTALL),
+)
 _LOCK = re.compile(r"lockfile is held by another process|Failed to acquire (?:APT|apt)?.*lock|Could not get lock")
 
 
@@ -52,7 +55,7 @@ def package_problem(message: str, failures: Iterable[str] = (), names_in: str = 
                 f"The package {match['package']} was refused: {_one_line(match['why'])}. Accepted are packages signed"
                 f" by the gpgkey of their repository in {repositories_in}."
             )
-        if match := _KEY.search(text):
+        if match := _KEYS[0].search(text) or _KEYS[1].search(text):
             return (
                 f"The key {match['url']} cannot be read: {_one_line(match['why'])}."
                 f" Correct that gpgkey in {repositories_in}."

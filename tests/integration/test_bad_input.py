@@ -91,6 +91,12 @@ def environment(**keys: object) -> dict[str, object]:
     return {"conda_env_environments": [{"name": "lab", **keys}]}
 
 
+def repository(**keys: object) -> dict[str, object]:
+    """One declared repository, with keys changed, or left out where they are None."""
+    whole = {"id": "base", "baseurl": "https://mirror.example/9/", "gpgkey": "https://mirror.example/key.asc", **keys}
+    return {"linux_base_dnf_repositories": [{key: value for key, value in whole.items() if value is not None}]}
+
+
 @pytest.mark.parametrize(
     ("variables", "sentences"),
     [
@@ -102,6 +108,10 @@ def environment(**keys: object) -> dict[str, object]:
         ({"jupyter_ssl_port": "eight"}, ["jupyter_ssl_port", "int"]),
         ({"jupyter_ssl_password": ""}, ["jupyter_ssl_password is empty: accepted are 12 or more characters"]),
         ({"jupyter_ssl_password": "s3cret"}, ["jupyter_ssl_password has 6 characters: accepted are 12 or more"]),
+        (
+            {"jupyter_ssl_password": "s3cret s3cret", "jupyter_ssl_password_algorithm": "sha256"},
+            ["jupyter_ssl_password has 13 characters: accepted are 20 or more"],
+        ),
         (environment(packages=["../numpy"]), ["conda_env_environments[0]", "../numpy"]),
         ({"conda_env_environments": [{"name": "a/b"}]}, ["conda_env_environments[0].name", "a/b"]),
         (
@@ -114,6 +124,17 @@ def environment(**keys: object) -> dict[str, object]:
         ),
         ({"miniconda_checksum": "sha256:abc"}, ["miniconda_checksum", "64"]),
         ({"miniconda_prefix": "/usr"}, ["miniconda_prefix is /usr"]),
+        (repository(gpgkey=None), ["linux_base_dnf_repositories", "gpgkey", "missing"]),
+        (
+            repository(gpgkey="http://mirror.example/key.asc"),
+            ["linux_base_dnf_repositories[0].gpgkey is", "http://mirror.example/key.asc", "https://"],
+        ),
+        (
+            repository(baseurl="https://user:hunter2@mirror.example/9/"),
+            ["linux_base_dnf_repositories[0].baseurl has credentials"],
+        ),
+        (repository(id="bank baseos"), ["linux_base_dnf_repositories[0].id is", "bank baseos", "without spaces"]),
+        ({"jupyter_ssl_password_algorithm": "md5"}, ["jupyter_ssl_password_algorithm", "md5", "argon2id", "sha256"]),
     ],
     ids=lambda value: json.dumps(value)[:60] if isinstance(value, dict) else "",
 )

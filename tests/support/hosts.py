@@ -6,6 +6,8 @@ import json
 import shlex
 from typing import Any
 
+from tests.kit.docker import inspect
+
 Host = Any  # testinfra publishes no types
 
 # The state of an unprivileged user at a bank: a closed umask and nothing of root's environment.
@@ -70,3 +72,16 @@ def listeners(host: Host) -> list[str]:
     """Local addresses of listening TCP sockets, but for the resolver that Docker puts into every container."""
     addresses = [line.split()[3] for line in str(host.check_output("ss -Hltn")).splitlines()]
     return sorted(address for address in addresses if not address.startswith("127.0.0.11:"))
+
+
+def container(host: Host) -> dict[str, Any]:
+    """What Docker knows of a host, which is a container."""
+    found = inspect("container", host.backend.name)
+    assert found is not None, f"no container {host.backend.name}"
+    return found
+
+
+def address(host: Host) -> str:
+    """The IP address of a host on the one network that it is attached to."""
+    (network,) = container(host)["NetworkSettings"]["Networks"].values()
+    return str(network["IPAddress"])

@@ -1,6 +1,7 @@
 """One role of this collection alone in a playbook of somebody else's, run from within a scenario's tests.
 
-The host comes from Molecule's inventory (MOLECULE_INVENTORY_FILE), what the offline kit offers from its own.
+It runs on one host, the one that the test looks at. That host comes from Molecule's inventory
+(MOLECULE_INVENTORY_FILE), what the offline kit offers from its own.
 """
 
 from __future__ import annotations
@@ -19,10 +20,12 @@ from typing import Any
 
 import yaml
 
-from tests.kit.paths import CACHE
+from tests.kit.paths import BASE_URL, CACHE
 from tests.support.hosts import Host
 
 KIT = CACHE / "inventory"
+#: Where the kit has conda's channels and the installers.
+CHANNELS, INSTALLERS = f"{BASE_URL}/api/conda", f"{BASE_URL}/ext-miniforge"
 _TIMEOUT_S = 300
 _CHANGED = re.compile(r"^\S+ +: ok=\d+ +changed=(\d+)", re.MULTILINE)
 
@@ -51,21 +54,36 @@ class Result:
         return all(sentence in text for sentence in sentences)
 
 
+@dataclass(frozen=True)
+class Options:
+    """How a role is run: Ansible's own options, and further arguments of ansible-playbook."""
+
+    check: bool = False
+    diff: bool = False
+    tasks_from: str = "main"
+    more: tuple[str, ...] = ()
+    #: Where the host is looked up; Molecule's inventory when left out.
+    inventory: Path | None = None
+
+    def arguments(self) -> list[str]:
+        return ["--check"] * self.check + ["--diff"] * self.diff + list(self.more)
+
+
 class Run:
     """A run that is under way."""
 
-    def __init__(
-        self, inventory: Path, role: str, variables: Variables, *, options: list[str], tasks_from: str
-    ) -> None:
+    def __init__(self, host: Host, role: str, variables: Variables, options: Options) -> None:
         self._folder = tempfile.TemporaryDirectory(prefix="pystack-play-")
         folder = Path(self._folder.name)
         # Variables on the command line outrank every inventory.
         (folder / "variables.json").write_text(json.dumps(dict(variables)))
-        task = {"ansible.builtin.include_role": {"name": f"pystack.infra.{role}", "tasks_from": tasks_from}}
-        play = {"name": role, "hosts": "all", "gather_facts": False, "tasks": [{"name": f"Include {role}", **task}]}
+        include = {"name": f"pystack.infra.{role}", "tasks_from": options.tasks_from}
+        # The tag lets a run with --tags reach the role's own.
+        task = {"name": f"Include {role}", "ansible.builtin.include_role": include, "tags": ["always"]}
+        play = {"name": role, "hosts": host.backend.name, "become": True, "gather_facts": False, "tasks": [task]}
         (folder / "play.json").write_text(json.dumps([play]))
         command = ["ansible-playbook", str(folder / "play.json"), "--extra-vars", f"@{folder / 'variables.json'}"]
-        command += ["--inventory", str(KIT), "--inventory", str(inventory), *options]
+        command += ["--inventory", str(KIT), "--inventory", str(options.inventory or inventory()), *options.arguments()]
         self._process = subprocess.Popen(
             command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
             env={**os.environ, **_ENVIRONMENT}, start_new_session=True,
@@ -89,17 +107,14 @@ def inventory() -> Path:
     return Path(os.environ["MOLECULE_INVENTORY_FILE"])
 
 
-def start(role: str, variables: Variables, *, check: bool = False, diff: bool = False, tasks_from: str = "main") -> Run:
-    """Begin to run one role on the scenario's host."""
-    options = ["--check"] * check + ["--diff"] * diff
-    return Run(inventory(), role, variables, options=options, tasks_from=tasks_from)
+def start(host: Host, role: str, variables: Variables, **options: Any) -> Run:
+    """Begin to run one role on a host. options: those of `Options`."""
+    return Run(host, role, variables, Options(**options))
 
 
-def play(
-    role: str, variables: Variables, *, check: bool = False, diff: bool = False, tasks_from: str = "main"
-) -> Result:
-    """Run one role on the scenario's host."""
-    return start(role, variables, check=check, diff=diff, tasks_from=tasks_from).wait()
+def play(host: Host, role: str, variables: Variables, **options: Any) -> Result:
+    """Run one role on a host. options: those of `Options`."""
+    return start(host, role, variables, **options).wait()
 
 
 def kit_variables() -> dict[str, Any]:

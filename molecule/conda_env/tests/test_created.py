@@ -5,8 +5,9 @@ import json
 import pytest
 
 from tests.support.hosts import as_nobody, drift, login_shell, records, unreadable
+from tests.support.play import CHANNELS
 
-testinfra_hosts = ["docker://pystack-conda-env"]
+testinfra_hosts = ["docker://pystack-conda-env", "docker://pystack-conda-env-el9"]
 
 ENVS, CONDA = "/opt/conda/envs", "/opt/miniconda3/bin/conda"
 LAB = f"{ENVS}/lab"
@@ -16,9 +17,7 @@ def test_the_records_meet_the_declaration(host):
     found = records(host, LAB)
     assert found["python"]["version"].startswith("3.11.")
     assert found["openpyxl"]["version"] == "3.1.2"
-    assert {record["url"].rsplit("/", 3)[0] + "/tiny" for record in found.values()} == {
-        "http://pystack-kit/channels/tiny"
-    }
+    assert {record["url"].rsplit("/", 2)[0] for record in found.values()} == {f"{CHANNELS}/tiny"}
     assert all(len(record["sha256"]) == 64 for record in found.values())
 
 

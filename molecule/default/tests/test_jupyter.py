@@ -15,12 +15,13 @@ from ansible_collections.pystack.infra.plugins.module_utils.jupyter_client impor
 )
 
 from tests.browser import visit
-from tests.support.hosts import listeners
+from tests.support.hosts import address, listeners
 
-testinfra_hosts = ["docker://pystack-deb12", "docker://pystack-deb13"]
+testinfra_hosts = ["docker://pystack-deb12", "docker://pystack-deb13", "docker://pystack-el9"]
 
-ADDRESS = {"pystack-deb12": "172.31.77.12", "pystack-deb13": "172.31.77.13"}
 PORT = 8888
+# The inventory has a password for this host; those of the others are generated.
+GIVEN = {"pystack-deb12": "correct horse battery staple"}
 HASH_FILE = "/etc/jupyter/server/jupyter_config.json"
 SERVER_CONFIG = "/etc/jupyter/server/jupyter_server_config.json"
 
@@ -37,10 +38,8 @@ def authority(host):
 
 @pytest.fixture
 def password(name):
-    """Given in the inventory for one host, generated on the controller for the other."""
-    if name == "pystack-deb12":
-        return "correct horse battery staple"
-    return (credentials(name) / "jupyter.password").read_text().strip()
+    """What a person types at the login."""
+    return GIVEN.get(name) or (credentials(name) / "jupyter.password").read_text().strip()
 
 
 def credentials(name):
@@ -51,16 +50,16 @@ def in_here(host, tmp_path):
     """The server as a client on the network sees it, trusting what the host's PEM file says."""
     pem = tmp_path / "server.pem"
     pem.write_text(host.file("/etc/jupyter/server/server.pem").content_string)
-    return Server(ADDRESS[host.backend.name], PORT, "/", str(pem))
+    return Server(address(host), PORT, "/", str(pem))
 
 
-def test_the_chain_and_the_name_verify_from_the_network(name, authority):
+def test_the_chain_and_the_name_verify_from_the_network(host, authority):
     context = ssl.create_default_context(cadata=authority)
-    connection = http.client.HTTPSConnection(ADDRESS[name], PORT, timeout=10, context=context)
+    connection = http.client.HTTPSConnection(address(host), PORT, timeout=10, context=context)
     connection.request("GET", "/api")
     assert connection.getresponse().status == 200
     certificate = connection.sock.getpeercert()
-    assert ("IP Address", ADDRESS[name]) in certificate["subjectAltName"]
+    assert ("IP Address", address(host)) in certificate["subjectAltName"]
     assert ("DNS", "localhost") in certificate["subjectAltName"]
 
 
@@ -80,16 +79,16 @@ def test_the_password_lets_in_and_nothing_else_does(host, password, tmp_path):
     assert server.request("GET", "api/status?token=").status == 403
 
 
-def test_neither_http_nor_old_tls_is_spoken(name):
-    assert not speaks_http(ADDRESS[name], PORT)
-    assert not speaks_tls_1_1(ADDRESS[name], PORT)
+def test_neither_http_nor_old_tls_is_spoken(host):
+    assert not speaks_http(address(host), PORT)
+    assert not speaks_tls_1_1(address(host), PORT)
 
 
-def test_only_tls_suites_with_forward_secrecy_and_aead(name, authority):
+def test_only_tls_suites_with_forward_secrecy_and_aead(host, authority):
     context = ssl.create_default_context(cadata=authority)
     context.maximum_version = ssl.TLSVersion.TLSv1_2
     context.set_ciphers("AES128-SHA:AES256-SHA:ECDHE-ECDSA-AES128-SHA256:@SECLEVEL=0")
-    connection = http.client.HTTPSConnection(ADDRESS[name], PORT, timeout=10, context=context)
+    connection = http.client.HTTPSConnection(address(host), PORT, timeout=10, context=context)
     with pytest.raises(ssl.SSLError):
         connection.connect()
 
@@ -125,7 +124,7 @@ def test_secrets_are_closed_to_others(host):
 
 
 def test_the_generated_password_is_closed_to_others(name):
-    if name == "pystack-deb12":
+    if name in GIVEN:
         assert not (credentials(name) / "jupyter.password").exists()
     else:
         assert stat.S_IMODE((credentials(name) / "jupyter.password").stat().st_mode) == 0o600
@@ -175,8 +174,7 @@ def test_it_does_not_start_with_a_broken_configuration(host, tmp_path, file, con
         wait_until_ready(in_here(host, tmp_path), 60)
 
 
-def test_a_person_works_in_the_browser(name, authority, password):
-    seen = visit(
-        f"https://{ADDRESS[name]}:{PORT}", password, authority, kernel="Python for Finance", artifact=f"browser-{name}"
-    )
+def test_a_person_works_in_the_browser(host, name, authority, password):
+    url = f"https://{address(host)}:{PORT}"
+    seen = visit(url, password, authority, kernel="Python for Finance", artifact=f"browser-{name}")
     assert "the terminal runs commands as jupyter" in seen

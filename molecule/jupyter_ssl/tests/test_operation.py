@@ -1,4 +1,4 @@
-"""What operators do to a server: look, rotate, renew, move, break, repair, take away. In this order, on one host."""
+"""What operators do to a server: look, rotate, renew, move, break, repair, take away. In this order, on each host."""
 
 import http.client
 import os
@@ -7,30 +7,27 @@ from pathlib import Path
 
 from ansible_collections.pystack.infra.plugins.module_utils.jupyter_client import Server, wait_until_ready
 
-from tests.support.hosts import listeners
-from tests.support.play import Run, inventory
+from tests.support.hosts import address, listeners
+from tests.support.play import play
 
-HOST = "pystack-jupyter"
-testinfra_hosts = [f"docker://{HOST}"]
+testinfra_hosts = ["docker://pystack-jupyter", "docker://pystack-jupyter-el9"]
 
-ADDRESS, PORT, BASE_URL = "172.31.77.16", 9443, "/lab1/"
+PORT, BASE_URL = 9443, "/lab1/"
 PASSWORD, ROTATED = "correct horse battery staple", "another horse, another battery"
 COMPANY = Path(os.environ["MOLECULE_EPHEMERAL_DIRECTORY"])
 CONFIG = "/etc/jupyter/server"
 OWN_CA = {"jupyter_ssl_certificate": "", "jupyter_ssl_private_key": "", "jupyter_ssl_password": ROTATED}
 
 
-def play(variables=None, *options):
-    return Run(
-        inventory(), "jupyter_ssl", variables or {}, options=["--limit", HOST, *options], tasks_from="main"
-    ).wait()
+def run(host, variables=None, **options):
+    return play(host, "jupyter_ssl", variables or {}, **options)
 
 
 def server(host, tmp_path, port=PORT):
     """The server as a client sees it that trusts what lies on the host."""
     pem = tmp_path / "server.pem"
     pem.write_text(host.file(f"{CONFIG}/server.pem").content_string)
-    return Server(ADDRESS, port, BASE_URL, str(pem))
+    return Server(address(host), port, BASE_URL, str(pem))
 
 
 def process(host):
@@ -39,7 +36,7 @@ def process(host):
 
 def test_it_serves_the_companys_certificate_below_the_path(host):
     context = ssl.create_default_context(cafile=str(COMPANY / "company.crt"))
-    connection = http.client.HTTPSConnection(ADDRESS, PORT, timeout=10, context=context)
+    connection = http.client.HTTPSConnection(address(host), PORT, timeout=10, context=context)
     connection.request("GET", f"{BASE_URL}api")
     assert connection.getresponse().status == 200
     assert not host.file("/etc/jupyter/ca.crt").exists
@@ -55,7 +52,7 @@ def test_settings_and_variables_of_the_operator_are_in_force(host):
 def test_a_run_without_a_change_logs_nobody_out(host, tmp_path):
     lab = server(host, tmp_path)
     session, before = lab.login(PASSWORD), process(host)
-    result = play()
+    result = run(host)
     assert (result.code, result.changed) == (0, 0), result.output[-3000:]
     assert process(host) == before
     assert lab.request("GET", "api/status", cookies=session.cookies).status == 200
@@ -65,10 +62,10 @@ def test_no_secret_is_shown_by_a_talkative_run(host, tmp_path):
     """Rotates the password, with everything that makes Ansible talk."""
     lab = server(host, tmp_path)
     session = lab.login(PASSWORD)
-    result = play({"jupyter_ssl_password": ROTATED}, "-vvv", "--diff")
+    result = run(host, {"jupyter_ssl_password": ROTATED}, diff=True, more=("-vvv",))
     assert result.code == 0, result.output[-3000:]
     assert result.changed >= 1
-    key = (COMPANY / "server.key").read_text().splitlines()[1]
+    key = (COMPANY / f"{host.backend.name}.key").read_text().splitlines()[1]
     for secret in (ROTATED, PASSWORD, key, "canary-3f9c", "$argon2id$"):
         assert secret not in result.output, f"{secret[:12]} was shown"
         assert secret not in host.check_output("journalctl --no-pager -o cat; ps auxww")
@@ -79,13 +76,29 @@ def test_no_secret_is_shown_by_a_talkative_run(host, tmp_path):
     assert lab.login(ROTATED).status == 302
 
 
+def test_a_hash_for_hosts_under_fips_lets_in_as_well(host, tmp_path):
+    fips = {"jupyter_ssl_password": ROTATED, "jupyter_ssl_password_algorithm": "sha256"}
+    result = run(host, fips)
+    assert result.code == 0 and result.changed >= 1, result.output[-3000:]
+    assert '"sha256:' in host.file(f"{CONFIG}/jupyter_config.json").content_string
+    assert server(host, tmp_path).login(PASSWORD).status == 401
+    assert server(host, tmp_path).login(ROTATED).status == 302
+    again = run(host, fips)
+    assert (again.code, again.changed) == (0, 0), again.output[-3000:]
+
+    back = run(host, {"jupyter_ssl_password": ROTATED})
+    assert back.code == 0 and back.changed >= 1, back.output[-3000:]
+    assert "argon2:$argon2id$" in host.file(f"{CONFIG}/jupyter_config.json").content_string
+
+
 def test_check_mode_says_what_would_change_and_changes_nothing(host):
     state = f"find {CONFIG} /home/jupyter -printf '%p %m %s %T@\\n' | grep -v -e runtime -e /.local | sort"
     before = host.check_output(state)
-    result = play(
-        {"jupyter_ssl_password": ROTATED, "jupyter_ssl_config": {"ServerApp": {"shutdown_no_activity_timeout": 7}}},
-        "--check", "--diff",
-    )  # fmt: skip
+    variables = {
+        "jupyter_ssl_password": ROTATED,
+        "jupyter_ssl_config": {"ServerApp": {"shutdown_no_activity_timeout": 7}},
+    }
+    result = run(host, variables, check=True, diff=True)
     assert result.code == 0, result.output[-3000:]
     assert result.changed >= 1
     assert result.says('- "shutdown_no_activity_timeout": 86400', '+ "shutdown_no_activity_timeout": 7')
@@ -93,7 +106,7 @@ def test_check_mode_says_what_would_change_and_changes_nothing(host):
 
 
 def test_a_kernel_that_is_missing_is_named(host):
-    result = play({"jupyter_ssl_password": ROTATED, "jupyter_ssl_kernels": ["nowhere"]})
+    result = run(host, {"jupyter_ssl_password": ROTATED, "jupyter_ssl_kernels": ["nowhere"]})
     assert result.code == 2
     assert result.says("the kernels are offered (missing: nowhere)", "Last lines of its journal")
 
@@ -101,31 +114,31 @@ def test_a_kernel_that_is_missing_is_named(host):
 def test_a_port_in_use_fails_and_no_other_port_is_taken(host, tmp_path):
     host.check_output("systemd-run --unit squatter python3 -m http.server 9444")
     try:
-        result = play({"jupyter_ssl_password": ROTATED, "jupyter_ssl_port": 9444, "jupyter_ssl_start_timeout": 8})
+        result = run(host, {"jupyter_ssl_password": ROTATED, "jupyter_ssl_port": 9444, "jupyter_ssl_start_timeout": 8})
         assert result.code == 2
         assert result.says("does not serve", "9444")
         assert not any(address.endswith((":9443", ":9445")) for address in listeners(host))
     finally:
         host.check_output("systemctl stop squatter; systemctl reset-failed jupyter || true")
-    repaired = play({"jupyter_ssl_password": ROTATED})
+    repaired = run(host, {"jupyter_ssl_password": ROTATED})
     assert repaired.code == 0, repaired.output[-3000:]
     assert server(host, tmp_path).login(ROTATED).status == 302
 
 
 def test_a_certificate_of_its_own_is_renewed_without_a_restart(host, tmp_path):
-    first = play({**OWN_CA, "jupyter_ssl_certificate_days": 20, "jupyter_ssl_certificate_renewal_days": 10})
+    first = run(host, {**OWN_CA, "jupyter_ssl_certificate_days": 20, "jupyter_ssl_certificate_renewal_days": 10})
     assert first.code == 0, first.output[-3000:]
     authority, running = host.file("/etc/jupyter/ca.crt").content_string, process(host)
-    old = ssl.get_server_certificate((ADDRESS, PORT))
+    old = ssl.get_server_certificate((address(host), PORT))
 
-    renewed = play(OWN_CA)
+    renewed = run(host, OWN_CA)
     assert renewed.code == 0, renewed.output[-3000:]
-    assert ssl.get_server_certificate((ADDRESS, PORT)) != old, "the old certificate is still served"
+    assert ssl.get_server_certificate((address(host), PORT)) != old, "the old certificate is still served"
     assert host.file("/etc/jupyter/ca.crt").content_string == authority, "clients would have to trust a new authority"
     assert process(host) == running, "kernels were killed"
     assert server(host, tmp_path).login(ROTATED).status == 302
 
-    again = play(OWN_CA)
+    again = run(host, OWN_CA)
     assert (again.code, again.changed) == (0, 0), again.output[-3000:]
 
 
@@ -134,30 +147,30 @@ def test_the_next_run_repairs_what_was_lost(host, tmp_path):
     host.check_output(f"rm {files}; systemctl kill --signal=SIGKILL jupyter; sleep 3")
     assert not any(address.endswith(f":{PORT}") for address in listeners(host)), "it started without its files"
     host.check_output("systemctl reset-failed jupyter || true")
-    result = play(OWN_CA)
+    result = run(host, OWN_CA)
     assert result.code == 0, result.output[-3000:]
     assert server(host, tmp_path).login(ROTATED).status == 302
 
 
 def test_absent_leaves_the_users_files_and_nothing_else(host):
     host.check_output("runuser -u jupyter -- touch /home/jupyter/notebook/mine.ipynb")
-    result = play({"jupyter_ssl_state": "absent"})
+    result = run(host, {"jupyter_ssl_state": "absent"})
     assert result.code == 0, result.output[-3000:]
     assert not host.file("/etc/jupyter").exists
     assert not host.file("/etc/systemd/system/jupyter.service").exists
     assert not any(address.endswith(f":{PORT}") for address in listeners(host))
     assert host.file("/home/jupyter/notebook/mine.ipynb").exists
-    assert play({"jupyter_ssl_state": "absent"}).changed == 0
+    assert run(host, {"jupyter_ssl_state": "absent"}).changed == 0
 
 
 def test_purge_takes_the_user_too(host):
-    result = play({"jupyter_ssl_state": "absent", "jupyter_ssl_purge": True})
+    result = run(host, {"jupyter_ssl_state": "absent", "jupyter_ssl_purge": True})
     assert result.code == 0, result.output[-3000:]
     assert not host.user("jupyter").exists
     assert not host.file("/home/jupyter").exists
 
 
 def test_it_comes_back_on_a_host_that_was_cleaned(host, tmp_path):
-    result = play()
+    result = run(host)
     assert result.code == 0, result.output[-3000:]
     assert wait_until_ready(server(host, tmp_path), 10)

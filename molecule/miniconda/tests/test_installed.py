@@ -5,9 +5,9 @@ import json
 import pytest
 
 from tests.support.hosts import as_nobody, login_shell, unreadable
-from tests.support.play import kit_variables
+from tests.support.play import CHANNELS, kit_variables
 
-testinfra_hosts = ["docker://pystack-miniconda"]
+testinfra_hosts = ["docker://pystack-miniconda", "docker://pystack-miniconda-el9"]
 
 PREFIX = "/opt/miniconda3"
 FILE = "Miniconda3-kit_26.5.3-Linux-x86_64.sh"
@@ -29,7 +29,7 @@ def test_an_ordinary_user_runs_it(host):
 
 def test_conda_knows_the_configured_channel_and_no_other(host):
     info = json.loads(as_nobody(host, f"{PREFIX}/bin/conda info --json 2>/dev/null"))
-    assert {url.rsplit("/", 1)[0] for url in info["channels"]} == {"http://pystack-kit/channels/tiny"}
+    assert {url.rsplit("/", 1)[0] for url in info["channels"]} == {f"{CHANNELS}/tiny"}
     assert info["envs_dirs"][0] == "/opt/conda/envs"
     assert info["pkgs_dirs"][0] == "/opt/conda/pkgs"
 

@@ -1,6 +1,6 @@
 """What happens to a host over the years: downloads and installers that fail, upgrades, a crash, the removal.
 
-The tests follow each other on one host: the first ones must leave the version that converge installed, the next ones
+The tests follow each other on a host: the first ones must leave the version that converge installed, the next ones
 bring a newer one, the last one takes everything away.
 """
 
@@ -10,9 +10,9 @@ import shlex
 import pytest
 
 from tests.support.hosts import as_nobody, tree, unreadable
-from tests.support.play import kill_when, kit_variables, play, start
+from tests.support.play import INSTALLERS, kill_when, kit_variables, play, start
 
-testinfra_hosts = ["docker://pystack-miniconda"]
+testinfra_hosts = ["docker://pystack-miniconda", "docker://pystack-miniconda-el9"]
 
 PREFIX = "/opt/miniconda3"
 WORK = f"{PREFIX}.pystack-installing"
@@ -59,7 +59,7 @@ def depot(host):
         mkdir -p /srv/depot/cut-off /srv/depot/failing
         python3 -c 'import sys, urllib.request
 with urllib.request.urlopen(sys.argv[1]) as source: sys.stdout.buffer.write(source.read(1 << 20))' \\
-            http://pystack-kit/installers/{file_name(NEW)} > /srv/depot/cut-off/{file_name(NEW)}
+            {INSTALLERS}/{file_name(NEW)} > /srv/depot/cut-off/{file_name(NEW)}
         printf %s {shlex.quote(FAILING)} > /srv/depot/failing/{file_name(NEW)}
         setsid python3 -m http.server 8099 --bind 127.0.0.1 --directory /srv/depot > /dev/null 2>&1 &
         echo $! > /run/depot.pid
@@ -71,11 +71,10 @@ with urllib.request.urlopen(sys.argv[1]) as source: sys.stdout.buffer.write(sour
 
 
 # What is asked for, and what the refusal has to say. The first ones go on at the same time, on prefixes of their own.
-KIT = "http://pystack-kit/installers"
 CUT_OFF, FAILS = f"{DEPOT}/cut-off", f"{DEPOT}/failing"
 HALF = {"base_url": FAILS, "checksum": hashlib.sha256(FAILING.encode()).hexdigest()}
 TOGETHER = {
-    "wrong checksum": ({"prefix": "/opt/fresh", "checksum": "0" * 64}, [f"{KIT}/{file_name(NEW)}", "checksum"]),
+    "wrong checksum": ({"prefix": "/opt/fresh", "checksum": "0" * 64}, [f"{INSTALLERS}/{file_name(NEW)}", "checksum"]),
     "cut-off download": ({"base_url": CUT_OFF}, [f"{CUT_OFF}/{file_name(NEW)}", "checksum", "Nothing was changed"]),
     "failing installer": ({"prefix": "/opt/half", **HALF}, [f"{FAILS}/{file_name(NEW)}", "taken back", "No space"]),
     "somebody else's directory": ({"prefix": "/opt/theirs"}, ["/opt/theirs exists", "this role did not install it"]),
@@ -96,7 +95,7 @@ def failures(host, depot):
     before = tree(host, *WATCHED)
     results = {}
     for cases in (TOGETHER, AFTERWARDS):
-        runs = {name: start("miniconda", wanted(NEW, **others)) for name, (others, _) in cases.items()}
+        runs = {name: start(host, "miniconda", wanted(NEW, **others)) for name, (others, _) in cases.items()}
         results |= {name: run.wait() for name, run in runs.items()}
     after = tree(host, *WATCHED)
     host.check_output("rm -r /opt/theirs")
@@ -117,12 +116,12 @@ def test_failures_leave_everything_as_it_was(host, failures):
 
 
 def test_conda_itself_has_a_version_of_its_own(host):
-    result = play("miniconda", wanted(OLD, conda_version=NEW))
+    result = play(host, "miniconda", wanted(OLD, conda_version=NEW))
     assert (result.code, result.changed) == (0, 1), result.output
     assert file_name(OLD) in host.file(f"{PREFIX}/.pystack-installer.json").content_string
     assert served(host) == NEW
     assert unreadable(host, PREFIX) == []
-    again = play("miniconda", wanted(OLD, conda_version=NEW))
+    again = play(host, "miniconda", wanted(OLD, conda_version=NEW))
     assert (again.code, again.changed) == (0, 0), again.output
 
 
@@ -131,12 +130,12 @@ def test_a_newer_installer_replaces_the_older_one_even_after_a_crash(host):
     host.check_output(f"touch {PREFIX}/of-the-old-one")
     before = tree(host, "/opt/conda/envs")
 
-    run = start("miniconda", wanted(NEW))
+    run = start(host, "miniconda", wanted(NEW))
     kill_when(host, run, lock=f"{WORK}/lock", signs=[f"{WORK}/previous", f"{PREFIX}/lib"])
     assert host.file(f"{WORK}/previous").is_directory, "the run ended before it was killed"
     assert host.run(f"ls {PREFIX}/.pystack-installer.json*").stdout == "", "half an installation counts as a whole one"
 
-    result = play("miniconda", wanted(NEW))
+    result = play(host, "miniconda", wanted(NEW))
     assert result.code == 0 and result.changed > 0, result.output
     assert served(host) == NEW
     assert file_name(NEW) in host.file(f"{PREFIX}/.pystack-installer.json").content_string
@@ -144,18 +143,18 @@ def test_a_newer_installer_replaces_the_older_one_even_after_a_crash(host):
     assert unreadable(host, PREFIX) == []
     assert tree(host, "/opt/conda/envs") == before
     as_nobody(host, "/opt/conda/envs/kept/bin/python -c 'import six'")
-    again = play("miniconda", wanted(NEW))
+    again = play(host, "miniconda", wanted(NEW))
     assert (again.code, again.changed) == (0, 0), again.output
 
 
 def test_absent_leaves_nothing(host):
-    result = play("miniconda", wanted(OLD, state="absent"))
+    result = play(host, "miniconda", wanted(OLD, state="absent"))
     assert result.code == 0 and result.changed > 0, result.output
     assert not host.file(PREFIX).exists and not host.file("/etc/conda").exists
     assert host.file("/opt/conda/envs/kept").is_directory, "environments stay, unless purge is set"
     purged = wanted(OLD, state="absent", purge=True)
-    assert play("miniconda", purged).changed > 0
+    assert play(host, "miniconda", purged).changed > 0
     before = host.file("/root/bare-host").content_string.splitlines()
     assert sorted(host.check_output("find /etc /opt").splitlines()) == sorted(before)
-    again = play("miniconda", purged)
+    again = play(host, "miniconda", purged)
     assert (again.code, again.changed) == (0, 0), again.output

@@ -2,8 +2,9 @@
 # Apache License 2.0 (see LICENSE)
 """Conda's language for naming packages (MatchSpec), and checks of channels.
 
-Source: conda's documentation of ``MatchSpec``
-(https://docs.conda.io/projects/conda/en/stable/user-guide/concepts/pkg-search.html).
+Sources: conda's documentation of ``MatchSpec``
+(https://docs.conda.io/projects/conda/en/stable/user-guide/concepts/pkg-search.html) and the standard CEP 29
+(https://conda.org/learn/ceps/cep-0029).
 """
 
 from __future__ import annotations
@@ -38,11 +39,13 @@ _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
 _BUILD = re.compile(r"[A-Za-z0-9_.+*]+")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _PAIR = re.compile(r"""\s*([a-z0-9_]+)\s*=\s*(?:'([^']*)'|"([^"]*)"|([^'",\s\]]+))\s*(?:,|$|(?<=\s))""")
-_WITH_BUILD = re.compile(r"(==?)([^=<>~,|\s]+)=([^=<>!~,|\s]+)")
-_TOKEN = re.compile(r"/t/[^/]+(?=/|$)")
-_USER = re.compile(r"(?<=://)[^/\s@]+@")
+_NUMBER = re.compile(r"[0-9]+")
+_WITH_BUILD = re.compile(r"(.*[^=<>!~,|\s])(?:\s+=?|=)([^=<>!~,|\s]+)", re.DOTALL)
+_TOKEN = re.compile(r"/t/[^/\s'\"]+")
+_USER = re.compile(r"(?<=://)[^/\s\"]+@")
 _REDACTED = "***"
-_VERSION_AND_BUILD = 2
+# What conda means by the channel 'defaults' unless it is configured otherwise.
+_DEFAULTS = ("pkgs/main", "pkgs/r", "pkgs/msys2")
 
 
 class Package(Protocol):
@@ -108,7 +111,8 @@ def channel_name(channel: str) -> str:
 
 def _same_channel(wanted: str, actual: str) -> bool:
     """Whether a channel's URL is the wanted one, or ends with the wanted name."""
-    return actual == wanted or ("://" not in wanted and actual.endswith("/" + wanted))
+    names = (wanted, *_DEFAULTS) if wanted == "defaults" else (wanted,)
+    return any(actual == name or ("://" not in name and actual.endswith(f"/{name}")) for name in names)
 
 
 @dataclass(frozen=True)
@@ -133,7 +137,7 @@ class MatchSpec:
         try:
             return _parse(text)
         except ValueError as error:
-            raise ValueError(f"package specification '{redact(text)}' is not understood: {error}") from error
+            raise ValueError(redact(f"package specification '{text}' is not understood: {error}")) from error
 
     def matches(self, record: Package) -> bool:
         """Whether an installed or available package meets the specification."""
@@ -186,17 +190,29 @@ def _glob(pattern: str, text: str) -> bool:
 
 
 def _parse(text: str) -> MatchSpec:
-    head, values = _split_brackets(text.strip())
-    head, positional = _split_channel(head)
-    name = _NAME.match(head)
+    head, keyed = _split_brackets(text.strip())
+    channel, separator, rest = head.rpartition("::")
+    rest = rest.strip() if separator else rest
+    name = _NAME.match(rest)
     if not name:
         raise ValueError("it has no package name")
-    positional.update(_split_version(head[name.end() :]))
-    twice = sorted(set(positional) & set(values))
-    if twice:
-        raise ValueError(f"{' and '.join(twice)} given twice")
-    values.update(positional)
+    values = _merged(
+        _channel(channel) if separator else {},
+        _split_version(rest[name.end() :]),
+        _channel(keyed.pop("channel")) if "channel" in keyed else {},
+        keyed,
+    )
     return _build(name[0].lower(), values, text.strip())
+
+
+def _merged(*groups: dict[str, str]) -> dict[str, str]:
+    values: dict[str, str] = {}
+    for group in groups:
+        twice = sorted(set(values) & set(group))
+        if twice:
+            raise ValueError(f"{' and '.join(twice)} given twice")
+        values.update(group)
+    return values
 
 
 def _split_brackets(text: str) -> tuple[str, dict[str, str]]:
@@ -221,34 +237,31 @@ def _split_brackets(text: str) -> tuple[str, dict[str, str]]:
     return head, values
 
 
-def _split_channel(text: str) -> tuple[str, dict[str, str]]:
-    channel, separator, rest = text.rpartition("::")
-    if not separator:
-        return text, {}
-    channel, subdir = split_subdir(channel.strip())
-    values = {"channel": channel}
-    if subdir:
-        values["subdir"] = subdir
-    return rest.strip(), values
+def _channel(text: str) -> dict[str, str]:
+    """Read a channel, with or without a platform; '*' is any channel."""
+    channel, subdir = split_subdir(text.strip())
+    if "*" in channel and channel != "*":
+        raise ValueError(f"channel '{channel}' has a '*'; give the whole name, or '*' for any channel")
+    values = {} if channel == "*" else {"channel": check_channel(channel)}
+    return {**values, "subdir": subdir} if subdir else values
 
 
 def _split_version(tail: str) -> dict[str, str]:
-    """Read what follows the name: ``=1.2``, ``=1.2=build``, ``>=1,<2``, ``1.2 build``."""
+    """Read what follows the name: ``=1.2``, ``=1.2=build``, ``>=1,<2``, ``1.2 build``, ``1|2=build``."""
     if not tail.strip():
         return {}
     if not re.match(r"[\s=<>!~]", tail):
         raise ValueError(f"unexpected '{tail}' after the name")
-    words = re.sub(r"\s*([,|])\s*|([=<>!~])\s+", r"\1\2", tail).split()
-    three = _WITH_BUILD.fullmatch(words[0])
-    if len(words) == 1 and three:
-        words = [three[2], three[3]]
-    if len(words) == 1:
-        return {"version": words[0]}
-    if len(words) != _VERSION_AND_BUILD:
+    text = re.sub(r"\s*([,|])\s*|([=<>!~])\s+", r"\1\2", tail).strip()
+    found = _WITH_BUILD.fullmatch(text)
+    version = found[1] if found else text
+    if re.search(r"\s", version):
         raise ValueError(f"'{tail.strip()}' is more than a version and a build")
+    if not found:
+        return {"version": version}
     # With a build beside it, conda takes '=1.2' for exactly 1.2.
-    exact = re.fullmatch(r"=([^=].*)", words[0])
-    return {"version": exact[1] if exact else words[0], "build": words[1]}
+    plain = re.fullmatch(r"==?([^=,|]+)", version)
+    return {"version": plain[1] if plain else version, "build": found[2]}
 
 
 def _build(name: str, values: dict[str, str], text: str) -> MatchSpec:
@@ -258,18 +271,16 @@ def _build(name: str, values: dict[str, str], text: str) -> MatchSpec:
         raise ValueError(f"'{build}' is not a build")
     if "sha256" in values and not _SHA256.fullmatch(sha256):
         raise ValueError(f"'{sha256}' is not a sha256 of 64 lower-case hexadecimal digits")
-    if number is not None and not number.isdigit():
+    if number is not None and not _NUMBER.fullmatch(number):
         raise ValueError(f"build number '{number}' is not a number")
     if "subdir" in values and subdir not in SUBDIRS:
         raise ValueError(f"unknown platform '{subdir}'")
-    if "channel" in values:
-        check_channel(channel)
     return MatchSpec(
         name=name,
         version=VersionSpec.parse(values["version"]) if "version" in values else None,
         build=build,
         build_number=None if number is None else int(number),
-        channel=channel.rstrip("/"),
+        channel=channel,
         subdir=subdir,
         sha256=sha256,
         text=text,

@@ -19,7 +19,7 @@ _VERSION = re.compile(
     (?P<post>-(?P<post_dash>\d+)|[-_.]?(?:post|rev|r)[-_.]?(?P<post_number>\d*))?
     (?P<dev>[-_.]?dev[-_.]?(?P<dev_number>\d*))?
     (?:\+(?P<local>[a-z0-9]+(?:[-_.][a-z0-9]+)*))?""",
-    re.VERBOSE,
+    re.VERBOSE | re.ASCII,
 )
 _PHASES = {"alpha": "a", "beta": "b", "c": "rc", "pre": "rc", "preview": "rc"}
 _NAME = r"(?P<name>[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?)"
@@ -42,9 +42,9 @@ class PipVersion:
 
     epoch: int
     release: tuple[int, ...]
-    pre: tuple[str, float]
-    post: float
-    dev: float
+    pre: tuple[str, int]
+    post: int
+    dev: float  # a whole number, or infinity without one
     local: Local
 
     @classmethod
@@ -53,8 +53,8 @@ class PipVersion:
         found = _VERSION.fullmatch(text.strip().lower())
         if not found:
             raise ValueError(f"'{text}' is not a version that pip knows")
-        post = -1.0 if found["post"] is None else float(found["post_dash"] or found["post_number"] or 0)
-        dev = _INFINITE if found["dev"] is None else float(found["dev_number"] or 0)
+        post = -1 if found["post"] is None else int(found["post_dash"] or found["post_number"] or 0)
+        dev = _INFINITE if found["dev"] is None else int(found["dev_number"] or 0)
         return cls(
             int(found["epoch"] or 0),
             _without_zeros(tuple(map(int, found["release"].split(".")))),
@@ -75,8 +75,8 @@ class PipVersion:
 
     def earliest(self) -> PipVersion:
         """The first development version on the way to this version."""
-        pre = self.pre if self.post >= 0 else ("", 0.0)
-        return PipVersion(self.epoch, self.release, pre, self.post, 0.0, ())
+        pre = self.pre if self.post >= 0 else ("", 0)
+        return PipVersion(self.epoch, self.release, pre, self.post, 0, ())
 
     def is_post_of(self, other: PipVersion) -> bool:
         """Whether this is a post-release of ``other``, which is none itself."""
@@ -96,11 +96,11 @@ def _without_zeros(release: tuple[int, ...]) -> tuple[int, ...]:
     return release[:end]
 
 
-def _phase(pre: str | None, number: str | None, post: float, dev: float) -> tuple[str, float]:
+def _phase(pre: str | None, number: str | None, post: int, dev: float) -> tuple[str, int]:
     if pre:
-        return _PHASES.get(pre, pre), float(number or 0)
+        return _PHASES.get(pre, pre), int(number or 0)
     only_dev = post < 0 and dev != _INFINITE
-    return ("", 0.0) if only_dev else ("z", 0.0)  # 1.0.dev1 < 1.0a1 < 1.0
+    return ("", 0) if only_dev else ("z", 0)  # 1.0.dev1 < 1.0a1 < 1.0
 
 
 def _local(text: str | None) -> Local:
@@ -111,7 +111,7 @@ def _local(text: str | None) -> Local:
 
 def _numbers(text: str) -> tuple[int, tuple[int, ...]]:
     """Epoch and all written release numbers of ``1!2.0``; ValueError for anything more."""
-    found = re.fullmatch(r"v?(?:(\d+)!)?(\d+(?:\.\d+)*)", text)
+    found = re.fullmatch(r"v?(?:([0-9]+)!)?([0-9]+(?:\.[0-9]+)*)", text)
     if not found:
         raise ValueError(f"'{text}.*' is not a prefix of a version")
     return int(found[1] or 0), tuple(map(int, found[2].split(".")))
@@ -178,7 +178,7 @@ class Requirement:
         try:
             return _parse(text)
         except ValueError as error:
-            raise ValueError(f"pip requirement '{redact(text)}' is not understood: {error}") from error
+            raise ValueError(redact(f"pip requirement '{text}' is not understood: {error}")) from error
 
     def accepts(self, version: str) -> bool:
         """Whether an installed version meets every condition; an unreadable one meets none."""
@@ -207,16 +207,21 @@ def _parse(text: str) -> Requirement:
 
 
 def _conditions(text: str) -> tuple[Condition, ...]:
-    if not text.strip():
+    text = text.strip()
+    if not text:
         return ()
+    if text.startswith("(") and text.endswith(")"):
+        text = text[1:-1]
     conditions = []
-    for part in text.strip().strip("()").split(","):
+    for part in text.split(","):
         found = _CONDITION.fullmatch(part.strip())
         if not found:
             raise ValueError(f"'{part.strip()}' is not a condition such as '>=1.2'")
         condition = Condition(found[1], found[2])
         if condition.value.endswith(".*") and condition.operator not in ("==", "!="):
             raise ValueError(f"'{part.strip()}' joins '{condition.operator}' with '*'")
+        if "+" in condition.value and condition.operator not in ("==", "!="):
+            raise ValueError(f"'{part.strip()}' joins '{condition.operator}' with a local version")
         condition.matches(PipVersion.parse("0"))  # proves that the value can be read
         conditions.append(condition)
     return tuple(conditions)

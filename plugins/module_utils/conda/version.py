@@ -2,8 +2,9 @@
 # Apache License 2.0 (see LICENSE)
 """Conda's order of versions, and the version part of a package specification.
 
-Source: conda's documentation of ``VersionOrder`` and "Package match specifications"
-(https://docs.conda.io/projects/conda-build/en/stable/resources/package-spec.html).
+Sources: conda's documentation of ``VersionOrder`` and "Package match specifications"
+(https://docs.conda.io/projects/conda-build/en/stable/resources/package-spec.html), and the standards CEP 33 and CEP 29
+(https://conda.org/learn/ceps/). Where they differ from conda's code, conda's code decides, for it has to agree.
 """
 
 from __future__ import annotations
@@ -20,6 +21,8 @@ Component = tuple[Part, ...]
 _CHARACTERS = re.compile(r"[a-z0-9._+!]+")
 _RUNS = re.compile(r"[0-9]+|[^0-9]+")
 _RELATION = re.compile(r"(==|!=|<=|>=|~=|=|<|>)(.+)", re.DOTALL)
+_PIECE = re.compile(r"\s*\^[^$]*\$|[|,]|[^|,]+")  # what stands between '^' and '$' keeps its '|' and ','
+_UNQUOTABLE = re.compile(r"[]['\"#]")
 _POST = float("inf")
 _SHORTEST_COMPATIBLE = 2
 
@@ -41,10 +44,13 @@ def _part(run: str) -> Part:
     return "DEV" if run == "dev" else run  # upper case sorts before every other word
 
 
-def _split(text: str, version: str) -> tuple[Component, ...]:
+def _split_main(text: str, version: str) -> tuple[Component, ...]:
     """Split at dots and underscores; a trailing underscore belongs to the last component."""
-    body, tail = (text[:-1], "_") if text.endswith("_") else (text, "")
-    components = body.replace("_", ".").split(".")
+    return _split(text[:-1], version, "_") if text.endswith("_") else _split(text, version)
+
+
+def _split(text: str, version: str, tail: str = "") -> tuple[Component, ...]:
+    components = text.replace("_", ".").split(".")
     components[-1] += tail
     return tuple(_parts(component, version) for component in components)
 
@@ -103,7 +109,7 @@ class VersionOrder:
         main, plus, local = rest.partition("+")
         if "+" in local:
             raise ValueError(f"version '{text}' has more than one '+'")
-        self.main = ((int(epoch or 0),), *_split(main, text))
+        self.main = ((int(epoch or 0),), *_split_main(main, text))
         self.local = _split(local, text) if plus else ()
 
     def __repr__(self) -> str:
@@ -148,7 +154,8 @@ class Constraint:
 
     ``operator`` is a relation of conda (``==``, ``!=``, ``<``, ``<=``, ``>``, ``>=``, ``~=``),
     ``=`` (starts with), ``!=*`` (does not start with), ``*`` (any) or ``pattern`` (a glob, or a
-    regular expression between ``^`` and ``$``); ``value`` is the version or the pattern.
+    regular expression from ``^`` to ``$``, both without regard to case); ``value`` is the version
+    or the pattern.
     """
 
     operator: str
@@ -159,7 +166,7 @@ class Constraint:
         if self.operator == "*":
             return True
         if self.operator == "pattern":
-            return bool(re.fullmatch(_expression(self.value), version))
+            return bool(re.search(_expression(self.value), version, re.IGNORECASE))
         return _holds(self.operator, VersionOrder(version), VersionOrder(self.value))
 
     def canonical(self) -> str:
@@ -173,8 +180,8 @@ class Constraint:
 
 def _expression(pattern: str) -> str:
     if pattern.startswith("^"):
-        return pattern[1:-1]
-    return ".*".join(re.escape(piece) for piece in pattern.split("*"))
+        return pattern
+    return "^{}$".format(".*".join(re.escape(piece) for piece in pattern.split("*")))
 
 
 def _holds(operator: str, version: VersionOrder, wanted: VersionOrder) -> bool:
@@ -194,9 +201,11 @@ def _holds(operator: str, version: VersionOrder, wanted: VersionOrder) -> bool:
 
 
 def _constraint(text: str) -> Constraint:
+    if text.startswith("^") and text.endswith("$"):
+        return _regular_expression(text)
     relation = _RELATION.fullmatch(text)
     if relation:
-        return _relation(text, relation[1], relation[2])
+        return _relation(text, relation[1], relation[2].strip())
     if text == "*":
         return Constraint("*", "*")
     if "*" in text.rstrip("*"):
@@ -211,8 +220,11 @@ def _relation(text: str, operator: str, value: str) -> Constraint:
         raise ValueError(f"'{text}' needs at least two components, as in '~=1.2'")
     if not value.endswith("*"):
         return Constraint(operator, _checked(value))
+    if value == "*" and operator in ("=", "==", ">="):
+        return Constraint("*", "*")
     if operator not in ("=", ">=", "!="):
-        raise ValueError(f"'{text}' joins '{operator}' with '*'; write '={value.rstrip('*').rstrip('.')}' instead")
+        better = (operator if operator in ("<", "<=", ">") else "=") + value.rstrip("*").rstrip(".")
+        raise ValueError(f"'{text}' joins '{operator}' with '*'; write '{better}' instead")
     prefix = _checked(value[:-2] if value.endswith(".*") else value[:-1])
     return Constraint("!=*" if operator == "!=" else operator, prefix)
 
@@ -227,11 +239,27 @@ def _checked_glob(text: str) -> str:
 
 
 def _regular_expression(text: str) -> Constraint:
+    unquotable = _UNQUOTABLE.search(text)
+    if unquotable:
+        raise ValueError(f"'{text}' has a {unquotable[0]}, with which conda reads no regular expression")
     try:
         re.compile(text)
-    except re.error as error:
+    except (re.error, OverflowError, RecursionError) as error:
         raise ValueError(f"'{text}' is not a regular expression: {error}") from error
     return Constraint("pattern", text)
+
+
+def _alternatives(text: str) -> list[list[str]]:
+    """Split at '|', and what is between at ','; regular expressions stay whole."""
+    found = [[""]]
+    for piece in _PIECE.findall(text):
+        if piece == "|":
+            found.append([""])
+        elif piece == ",":
+            found[-1].append("")
+        else:
+            found[-1][-1] += piece
+    return found
 
 
 @dataclass(frozen=True)
@@ -249,14 +277,7 @@ class VersionSpec:
 
         Raises ValueError for an empty or unreadable part and for parentheses.
         """
-        text = text.strip()
-        if text.startswith("^") and text.endswith("$"):
-            return cls(((_regular_expression(text),),))
-        return cls(
-            tuple(
-                tuple(_constraint(part.strip()) for part in alternative.split(",")) for alternative in text.split("|")
-            )
-        )
+        return cls(tuple(tuple(_constraint(part.strip()) for part in parts) for parts in _alternatives(text)))
 
     def matches(self, version: str) -> bool:
         """Whether ``version`` meets one of the alternatives."""

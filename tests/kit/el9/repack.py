@@ -56,22 +56,37 @@ _TOOLS = ("createrepo-c", "gpg-agent")
 
 @dataclass
 class Deb:
-    """A Debian package: its control fields, its configuration files, and what it unpacks to."""
+    """A Debian package: control fields, configuration files, what it unpacks to, and what it needs (see resolve)."""
 
     path: Path
     fields: dict[str, str]
     conffiles: frozenset[str] = frozenset()
     files: list[str] = field(default_factory=list)
     empty: list[str] = field(default_factory=list)
+    depends: list[list[str]] = field(default_factory=list)
 
     @property
     def name(self) -> str:
         return self.fields["Package"]
 
     @property
-    def depends(self) -> list[list[str]]:
+    def provides(self) -> list[str]:
+        return [name for choices in dependencies(self.fields.get("Provides", "")) for name in choices]
+
+    @property
+    def asks_for(self) -> list[list[str]]:
+        """Names that it depends on, some of them virtual."""
         own = dependencies(f"{self.fields.get('Pre-Depends', '')},{self.fields.get('Depends', '')}")
         return own + [[name] for name in ALSO_DEPENDS.get(self.name, [])]
+
+
+def resolve(debs: dict[str, Deb]) -> None:
+    """Fill in what each package needs: for a virtual name the package that provides it."""
+    providers = {virtual: deb.name for deb in debs.values() for virtual in deb.provides}
+    for deb in debs.values():
+        deb.depends = [
+            [name if name in debs else providers.get(name, name) for name in choices] for choices in deb.asks_for
+        ]
 
 
 def run(*command: str, **environment: str) -> str:
@@ -327,6 +342,7 @@ def main(out: Path, downloads: Path, owner: str) -> None:
         tools = pool.submit(apt, downloads, "install", "--no-install-recommends", *_TOOLS)
         found = {deb.name: deb for deb in pool.map(read, paths)}
         locales = found.pop("locales")
+        resolve(found)
         names = closure(wanted, {deb.name: deb.depends for deb in found.values()}, LEFT_OUT)
         debs = {name: found[name] for name in sorted(names)}
         unpack(locales, sources)

@@ -1,6 +1,11 @@
 # Copyright (c) pystack contributors
 # Apache License 2.0 (see LICENSE)
-"""Conda's order of versions, against its documentation and against the laws of an order."""
+"""Conda's order of versions, and its conditions on them, against what conda documents.
+
+Sources: the docstring of conda's ``VersionOrder`` (conda/models/version.py, conda 24.7), "Package match specifications"
+in the documentation of conda-build (resources/package-spec), and the standards CEP 33 (versions and their order) and
+CEP 29 (specifications), https://conda.org/learn/ceps/. What they leave out was tried with conda 24.7 itself.
+"""
 
 from __future__ import annotations
 
@@ -11,11 +16,15 @@ from ansible_collections.pystack.infra.plugins.module_utils.conda.version import
 from hypothesis import given
 from hypothesis import strategies as st
 
-# Conda's documentation of VersionOrder gives this order; versions in one group are equal.
+# The order in the docstring of VersionOrder, with the local versions of CEP 33's; versions in one group are equal.
+# (The docstring has 0.4 < 0.4.0, against its own rule that 1.1 == 1.1.0. CEP 33 and conda's code have them equal.)
 DOCUMENTED_ORDER = [
     ["0.4", "0.4.0"],
-    ["0.4.1.rc", "0.4.1.RC"],
-    ["0.4.1"],
+    ["0.4.1.rc", "0.4.1.RC", "  0.4.1.rc  "],
+    ["0.4.1+local"],
+    ["0.4.1+0.local"],
+    ["0.4.1", "0.4.1+0"],
+    ["0.4.1+1.local"],
     ["0.5a1"],
     ["0.5b3"],
     ["0.5C1"],
@@ -23,13 +32,16 @@ DOCUMENTED_ORDER = [
     ["0.9.6"],
     ["0.960923"],
     ["1.0"],
+    ["1.0.4a3"],
+    ["1.0.4b1"],
+    ["1.0.4"],
     ["1.1dev1"],
     ["1.1_"],
     ["1.1a1"],
     ["1.1.0dev1", "1.1.dev1"],
-    ["1.1.a1"],
-    ["1.1.0rc1"],
-    ["1.1.0", "1.1", "1_1", "1-1"],
+    ["1.1.a1", "1.1.0a1"],
+    ["1.1.0rc1", "1.1.rc1"],
+    ["1.1.0", "1.1", "1.1.0.0", "1_1", "1-1", "01.01", "0!1.1"],
     ["1.1.0post1", "1.1.post1"],
     ["1.1post1"],
     ["1996.07.12"],
@@ -45,16 +57,67 @@ def test_documented_order() -> None:
         assert not VersionOrder(newer[0]) <= VersionOrder(older[0]), (older, newer)
     for group in DOCUMENTED_ORDER:
         assert len({VersionOrder(text) for text in group}) == 1, group
+        for text in group:
+            assert all(VersionOrder(text) == VersionOrder(other) for other in group), group
+
+
+@pytest.mark.parametrize(
+    ("text", "main", "local"),
+    [
+        ("1.2g.beta15.rc", ((0,), (1,), (2, "g"), (0, "beta", 15), (0, "rc")), ()),
+        ("1!2.15.1_ALPHA", ((1,), (2,), (15,), (1,), (0, "alpha")), ()),
+        ("1!2.15.1alpha_", ((1,), (2,), (15,), (1, "alpha_")), ()),
+        ("1!2.15.1_alpha+1.2.3h123", ((1,), (2,), (15,), (1,), (0, "alpha")), ((1,), (2,), (3, "h", 123))),
+        ("1.0.1_", ((0,), (1,), (0,), (1, "_")), ()),
+        ("1.1post2.dev3", ((0,), (1,), (1, float("inf"), 2), (0, "DEV", 3)), ()),
+    ],
+)
+def test_documented_parts(text: str, main: object, local: object) -> None:
+    """The examples of CEP 33, in which the docstring's '_alpha' is put right, and its special words."""
+    version = VersionOrder(text)
+    assert (version.main, version.local) == (main, local)
 
 
 def test_openssl_letters_with_a_trailing_underscore() -> None:
-    assert VersionOrder("1.0.1_") < VersionOrder("1.0.1a") < VersionOrder("1.0.1")
-    assert VersionOrder("1.0.1") < VersionOrder("1.0.1post.a")
+    """The docstring: 1.0.1 < 1.0.1a is False, and 1.0.1_ < 1.0.1a is True."""
+    order = [
+        "1.0.1dev",
+        "1.0.1_",
+        "1.0.1a",
+        "1.0.1b",
+        "1.0.1rc2",
+        "1.0.1s",
+        "1.0.1",
+        "1.0.1post.a",
+        "1.0.1post.b",
+        "1.0.2",
+    ]
+    assert sorted(order, key=VersionOrder) == order
+    assert not VersionOrder("1.0.1") < VersionOrder("1.0.1a")
 
 
 def test_local_version_counts_only_between_equal_ones() -> None:
     assert VersionOrder("1.0") < VersionOrder("1.0+1") < VersionOrder("1.0+1.1") < VersionOrder("1.0.1")
     assert VersionOrder("1.0+0") == VersionOrder("1.0") != "1.0"
+    assert VersionOrder("2.1+sirius6.0.3") < VersionOrder("2.1+sirius6.0.7") < VersionOrder("2.1")
+
+
+def test_beginnings_of_versions() -> None:
+    """Conda's ``VersionOrder.startswith``: a word at the end may go on, a number may not."""
+    pairs = [
+        "0.4.1 0",
+        "0.4.1 0.4",
+        "0.4.1p1 0.4",
+        "0.4.1p1 0.4.1p",
+        "1.0 1.0.0",
+        "0.4.1+1.3 0.4.1",
+        "0.4.1+1.3 0.4.1+1",
+    ]
+    for text, prefix in map(str.split, pairs):
+        assert VersionOrder(text).starts_with(VersionOrder(prefix)), (text, prefix)
+    pairs = ["0.4.1p1 0.4.1q1", "0.4 0.4.1", "0.40 0.4", "1!0.4 0.4", "0.4.1 0.4.1+1.3", "0.4.1+1 0.4.1+1.3"]
+    for text, prefix in map(str.split, pairs):
+        assert not VersionOrder(text).starts_with(VersionOrder(prefix)), (text, prefix)
 
 
 @pytest.mark.parametrize(
@@ -64,6 +127,13 @@ def test_local_version_counts_only_between_equal_ones() -> None:
         ("  ", "version is empty"),
         ("1..2", "version '1..2' has an empty component"),
         ("1.2+", "version '1.2+' has an empty component"),
+        ("+1.2", "version '+1.2' has an empty component"),
+        ("1.2+3_", "version '1.2+3_' has an empty component"),
+        ("1__2", "version '1__2' has an empty component"),
+        ("1!", "version '1!' has an empty component"),
+        ("3.5&1", "version '3.5&1' has a character that conda does not accept in versions"),
+        ("0.5*", "version '0.5*' has a character that conda does not accept in versions"),
+        ("\u0661.2", "version '\u0661.2' has a character that conda does not accept in versions"),
         ("1.2 3", "version '1.2 3' has a character that conda does not accept in versions"),
         ("1_2-3", "version '1_2-3' has a character that conda does not accept in versions"),
         ("x!1", "version 'x!1' has an epoch that is not a number"),
@@ -140,13 +210,37 @@ def test_canonical_form_means_the_same(text: str, version: str) -> None:
         ("!=1.2.*", "1.3 1.20", "1.2 1.2.5"),
         ("~=1.2", "1.2 1.9", "1.1 2.0"),
         ("~=1.2.3", "1.2.3 1.2.9", "1.2.2 1.3"),
+        ("~=0.5.3", "0.5.3 0.5.9", "0.5.2 0.6"),
+        ("~=1!1.2", "1!1.2 1!1.9", "1.2 1!2"),
+        ("~=3.3.2|==2.2", "2.2.0 3.3.3", "2.2.1 3.4"),
         (">=1.2.*", "1.2 1.3", "1.1"),
+        (">= 1.2 , < 2", "1.2 1.9.9", "1.1 2.0"),
+        ("1.0|1.2", "1.0 1.2", "1.1 1.2.1"),
+        ("1.0|1.4*", "1.0 1.4 1.4.1b2", "1.2"),
+        ("<=1.0", "0.9 0.9.1 1.0", "1.0.1"),
+        (">1.0b4", "1.0b5 1.0rc1", "1.0b4 1.0a5"),
+        (">=2,<3", "2.0 2.1 2.9", "3.0 1.0"),
+        # The documentation has 3.0 for a match as well, against its own order.
+        (">=1,<2|>3", "1 1.3 3.1", "2.2 3.0"),
+        (">=2.7, !=3.0.*, !=3.1.*", "2.7.2 3.2 3.2a", "2.6.8 3.0.0 3.1"),
+        ("=1.11", "1.11 1.11.0 1.11.1 1.11.18", "1.110 1.12 1"),
+        ("==1.11", "1.11 1.11.0 1.11.0.0", "1.11.1"),
+        ("=*", "0 1!7", ""),
+        ("==*", "0 1!7", ""),
+        (">=*,<2", "1", "2"),
         (">=1.2,<2", "1.2 1.9.9", "1.1 2.0 2.1"),
         ("=1.2|>=3", "1.2.1 3.0", "2.0"),
         ("1.2,1.2.*|3", "1.2 3", "1.2.1"),
         ("*", "0 1!7", ""),
         ("1.*.3", "1.2.3 1.0.0.3", "1.2.4 2.2.3"),
+        ("*.3", "1.2.3 0.3", "1.2.30"),
+        ("1.*RC1", "1.0rc1 1.0RC1", "1.0rc2"),
         (r"^1\.(2|4)$", "1.2 1.4", "1.3 1.2.1"),
+        ("^1|2$", "1.5 3.2", "3.5"),
+        ("1.6.*|^0.*$|1.7.1", "1.6.2 0.3 1.7.1", "1.7.2"),
+        (r">=1,^.*\.7\.1$", "1.7.1 2.7.1", "0.7.1 1.7.2"),
+        ("^1.*$,^.*2$", "1.2", "1.3 2.2"),
+        ("^1{1,2}$", "1 11", "111 2"),
     ],
 )
 def test_specifications(spec: str, meets: str, misses: str) -> None:
@@ -161,12 +255,20 @@ def test_specifications(spec: str, meets: str, misses: str) -> None:
         ("", "version is empty"),
         (">=1,", "version is empty"),
         ("==1.2.*", "'==1.2.*' joins '==' with '*'; write '=1.2' instead"),
-        ("<1.2*", "'<1.2*' joins '<' with '*'; write '=1.2' instead"),
+        ("<1.2*", "'<1.2*' joins '<' with '*'; write '<1.2' instead"),
+        (">=1,<=2.*", "'<=2.*' joins '<=' with '*'; write '<=2' instead"),
+        ("~=1.2.*", "'~=1.2.*' joins '~=' with '*'; write '=1.2' instead"),
         ("~=1", "'~=1' needs at least two components, as in '~=1.2'"),
+        ("===1.2", "version '=1.2' has a character that conda does not accept in versions"),
+        ("1.5||1.6", "version is empty"),
+        ("^1.5", "version '^1.5' has a character that conda does not accept in versions"),
         ("(1|2),<3", "version '(1' has a character that conda does not accept in versions"),
         ("=<1", "version '<1' has a character that conda does not accept in versions"),
         ("1.(*).3", "version '1.(0).3' has a character that conda does not accept in versions"),
         ("^1($", "'^1($' is not a regular expression: missing ), unterminated subpattern at position 2"),
+        ("^1{4294967296}$", "'^1{4294967296}$' is not a regular expression: the repetition number is too large"),
+        ("^1[24]$", "'^1[24]$' has a [, with which conda reads no regular expression"),
+        ("^1'2$", "'^1'2$' has a ', with which conda reads no regular expression"),
     ],
 )
 def test_unusable_specifications(spec: str, message: str) -> None:

@@ -210,6 +210,7 @@ def test_several_packages_make_one_rpm() -> None:
         deb("gcc-12", "cpp-12, gcc-12-base", "usr/bin/gcc-12", version="12.2.0-14"),
         deb("gcc", "gcc-12 (>= 12), cpp (= 4:12)", "usr/bin/gcc", version="4:12.2.0-3"),
     ]
+    repack.resolve({one.name: one for one in debs})
     groups = repack.grouped(debs)
     assert {name: [one.name for one in group] for name, group in groups.items()} == {
         "cpp": ["cpp-12"],
@@ -219,6 +220,14 @@ def test_several_packages_make_one_rpm() -> None:
     assert (rpm.version, rpm.release, rpm.noarch) == ("12.2.0", "3.el9", False)
     assert rpm.requires == ["cpp"], "what the image has is not required"
     assert rpm.files == ['"/usr/bin/gcc"', '"/usr/bin/gcc-12"', '"/usr/bin/cc"']
+
+
+def test_a_virtual_package_is_what_provides_it() -> None:
+    debs = {one.name: one for one in (deb("app", "api-max (>= 1), six | seven"), deb("backend"), deb("six"))}
+    debs["backend"].fields["Provides"] = "api-min, api-max (= 2)"
+    repack.resolve(debs)
+    assert debs["app"].depends == [["backend"], ["six", "seven"]]
+    assert repack.to_rpm("app", [debs["app"]], set(debs)).requires == ["backend", "six"]
 
 
 def test_configuration_files_and_empty_folders_are_marked() -> None:
@@ -256,6 +265,7 @@ def test_units_are_preset_when_they_come_and_stopped_when_they_go() -> None:
 def test_baseos_can_be_used_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(repack, "WANTED", {"BaseOS": ("tmux",), "AppStream": ("git",)})
     debs = {one.name: one for one in (deb("tmux", "shared"), deb("git", "shared, own"), deb("shared"), deb("own"))}
+    repack.resolve(debs)
     rpms = {name: Rpm(name, "1", "1.el9") for name in debs}
     found = {name: sorted(rpm.name for rpm in listed) for name, listed in repack.arranged(rpms, debs).items()}
     assert found == {"BaseOS": ["shared", "tmux"], "AppStream": ["git", "own"]}
