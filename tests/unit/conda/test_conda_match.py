@@ -70,7 +70,7 @@ NUMPY = PackageRecord(
         ("conda-forge/linux-64::numpy>=1", "conda-forge/linux-64::numpy[version='>=1']", True),
         ("conda-forge/noarch::numpy", "conda-forge/noarch::numpy", False),
         ("*::numpy", "numpy", True),
-        ("*/linux-64::numpy>=1.0", "numpy[version='>=1.0',subdir='linux-64']", True),
+        ("*/linux-64::numpy>=1.0", "numpy[subdir='linux-64',version='>=1.0']", True),
         ("numpy[channel=conda-forge/linux-64]", "conda-forge/linux-64::numpy", True),
         (
             "numpy[channel='https://conda.example/api/conda-forge/noarch/']",
@@ -148,12 +148,12 @@ def test_documented_equivalents(texts: str, extends: bool) -> None:
         ("foo=1.0=py27_0", "foo==1.0=py27_0"),
         ("conda-forge::foo[version=1.0.*]", "conda-forge::foo=1.0"),
         ("conda-forge/linux-64::foo>=1.0", "conda-forge/linux-64::foo[version='>=1.0']"),
-        ("*/linux-64::foo>=1.0", "foo[version='>=1.0',subdir='linux-64']"),
+        ("*/linux-64::foo>=1.0", "foo[subdir='linux-64',version='>=1.0']"),
         ("foo[build=py2*, channel=conda-forge]", "conda-forge::foo[build='py2*']"),
     ],
 )
 def test_documented_canonical_forms(text: str, canonical: str) -> None:
-    """The docstring of MatchSpec and CEP 29; the order of keys is free, and CEP 29 quotes every value."""
+    """The docstring of MatchSpec and CEP 29, which quotes every value."""
     assert MatchSpec.parse(text).canonical() == canonical
 
 
