@@ -4,15 +4,18 @@
 
 Sources: conda's documentation of ``VersionOrder`` and "Package match specifications"
 (https://docs.conda.io/projects/conda-build/en/stable/resources/package-spec.html), and the standards CEP 33 and CEP 29
-(https://conda.org/learn/ceps/). Where they differ from conda's code, conda's code decides, for it has to agree.
+(https://conda.org/learn/ceps/). Where they differ from conda's code, conda's code decides, but for two things: patterns
+take either case, and ``!=1.2*`` and ``>=1.2*`` mean ``!=1.2.*`` and ``>=1.2``, not a version with a star in it.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import total_ordering
 from itertools import zip_longest
+from operator import eq, ge, gt, le, lt, ne
 from typing import Union
 
 Part = Union[int, float, str]
@@ -167,7 +170,7 @@ class Constraint:
             return True
         if self.operator == "pattern":
             return bool(re.search(_expression(self.value), version, re.IGNORECASE))
-        return _holds(self.operator, VersionOrder(version), VersionOrder(self.value))
+        return _HOLDS[self.operator](VersionOrder(version), VersionOrder(self.value))
 
     def canonical(self) -> str:
         """The condition as conda writes it, for example ``==1.2`` or ``1.2.*``."""
@@ -184,20 +187,25 @@ def _expression(pattern: str) -> str:
     return "^{}$".format(".*".join(re.escape(piece) for piece in pattern.split("*")))
 
 
-def _holds(operator: str, version: VersionOrder, wanted: VersionOrder) -> bool:
-    results = {
-        "==": version == wanted,
-        "!=": version != wanted,
-        "<": version < wanted,
-        "<=": version <= wanted,
-        ">": version > wanted,
-        ">=": version >= wanted,
-        "=": version.starts_with(wanted),
-        "!=*": not version.starts_with(wanted),
-    }
-    if operator != "~=":
-        return results[operator]
+def _excluded(version: VersionOrder, wanted: VersionOrder) -> bool:
+    return not version.starts_with(wanted)
+
+
+def _compatible(version: VersionOrder, wanted: VersionOrder) -> bool:
     return version >= wanted and version.starts_with(VersionOrder(wanted.text.rpartition(".")[0]))
+
+
+_HOLDS: dict[str, Callable[[VersionOrder, VersionOrder], bool]] = {
+    "==": eq,
+    "!=": ne,
+    "<": lt,
+    "<=": le,
+    ">": gt,
+    ">=": ge,
+    "=": VersionOrder.starts_with,
+    "!=*": _excluded,
+    "~=": _compatible,
+}
 
 
 def _constraint(text: str) -> Constraint:

@@ -122,8 +122,9 @@ def test_documented_for_one_package(text: str) -> None:
 def test_documented_examples(text: str, meets: str, misses: str) -> None:
     """Conda-build: "Examples" of constraints on versions and build strings."""
     spec = MatchSpec.parse(text)
-    assert [found for found in meets.split() if not spec.matches(PackageRecord("numpy", *found.split("/")))] == []
-    assert [found for found in misses.split() if spec.matches(PackageRecord("numpy", *found.split("/")))] == []
+    for found in (*meets.split(), *misses.split()):
+        version, _, build = found.partition("/")
+        assert spec.matches(PackageRecord("numpy", version, build)) is (found in meets.split()), found
 
 
 FUZZY = """pkg=1.8; pkg =1.8; pkg 1.8.*; pkg 1.8.* *; pkg=1.8.*; pkg=1.8.*=*; pkg =1.8.* *; pkg ==1.8.* *;
