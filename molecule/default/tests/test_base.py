@@ -10,7 +10,7 @@ from tests.support.families import family
 from tests.support.hosts import address
 from tests.support.play import play
 
-testinfra_hosts = ["docker://pystack-deb12", "docker://pystack-deb13", "docker://pystack-el9"]
+testinfra_hosts = ["docker://pystack-deb13", "docker://pystack-el9"]
 
 # What the controller trusts, as tests/kit passes it on to the hosts.
 CONTROLLERS = Path("/etc/ssl/certs/ca-certificates.crt")

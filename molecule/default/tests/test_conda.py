@@ -6,7 +6,7 @@ import pytest
 
 from tests.support.hosts import as_nobody, drift, login_shell, records, unreadable
 
-testinfra_hosts = ["docker://pystack-deb12", "docker://pystack-deb13", "docker://pystack-el9"]
+testinfra_hosts = ["docker://pystack-deb13", "docker://pystack-el9"]
 
 BASE, ENVIRONMENT = "/opt/miniconda3", "/opt/conda/envs/py4fi"
 MODULES = [

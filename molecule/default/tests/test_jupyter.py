@@ -17,11 +17,11 @@ from ansible_collections.pystack.infra.plugins.module_utils.jupyter_client impor
 from tests.browser import visit
 from tests.support.hosts import address, listeners
 
-testinfra_hosts = ["docker://pystack-deb12", "docker://pystack-deb13", "docker://pystack-el9"]
+testinfra_hosts = ["docker://pystack-deb13", "docker://pystack-el9"]
 
 PORT = 8888
 # The inventory has a password for this host; those of the others are generated.
-GIVEN = {"pystack-deb12": "correct horse battery staple"}
+GIVEN = {"pystack-el9": "correct horse battery staple"}
 HASH_FILE = "/etc/jupyter/server/jupyter_config.json"
 SERVER_CONFIG = "/etc/jupyter/server/jupyter_server_config.json"
 
