@@ -2,9 +2,7 @@
 # Apache License 2.0 (see LICENSE)
 """Versions, conditions and specifications, against another implementation of conda's rules: py-rattler.
 
-Rattler is no part of the development tools. These tests take it from this Python or from the offline kit, which has it
-from its first channel on, and are skipped without it. It runs in a process of its own, since it has been seen to abort
-the interpreter at its end.
+It runs in a process of its own, since it has been seen to abort the interpreter at its end.
 
 Rattler is not conda. Where the two differ, and conda 24.7, CEP 29 or CEP 33 (https://conda.org/learn/ceps/) agrees with
 this collection, nothing is generated:
@@ -25,7 +23,6 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -37,7 +34,6 @@ from hypothesis import strategies as st
 
 from tests.unit.conda.strategies import bounded, locals_, mains, versions
 
-KIT = Path(__file__).resolve().parents[3] / ".cache" / "kit" / "work"
 ORACLE = """
 import json, os, sys
 import rattler
@@ -81,16 +77,11 @@ class Oracle:
 
 @pytest.fixture(scope="module")
 def ask() -> Iterator[Oracle]:
-    for python in (sys.executable, *map(str, sorted(KIT.glob("bootstrap-*/bin/python")))):
-        command = [python, "-c", ORACLE]
-        with subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
-        ) as process:
-            oracle = Oracle(process)
-            if oracle.is_there():
-                yield oracle
-                return
-    pytest.skip("py-rattler is neither in this Python nor in the offline kit (.cache/kit)")
+    command = [sys.executable, "-c", ORACLE]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        oracle = Oracle(process)
+        assert oracle.is_there(), "py-rattler is missing: make setup"
+        yield oracle
 
 
 # Marked, since hosts have neither rattler nor a Python that is new enough for it.
