@@ -135,6 +135,10 @@ CASES: list[tuple[dict[str, object], list[str]]] = [
     ),
     ({"miniconda_checksum": "sha256:abc"}, ["miniconda_checksum", "64"]),
     ({"miniconda_prefix": "/usr"}, ["miniconda_prefix is /usr"]),
+    (
+        {"linux_base_ca_certificates": [{"name": "bank", "src": "/nowhere/bank-ca.crt"}]},
+        ["linux_base_ca_certificates has the src /nowhere/bank-ca.crt: accepted are PEM files"],
+    ),
     (repository(gpgkey=None), ["linux_base_dnf_repositories", "gpgkey", "missing"]),
     (
         repository(gpgkey="http://mirror.example/key.asc"),
