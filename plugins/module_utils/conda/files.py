@@ -31,10 +31,10 @@ def write_atomically(path: str, text: str, mode: int = 0o644) -> None:
         raise
 
 
-def write_json(path: str, value: Any) -> None:
-    """Write ``value`` as indented JSON, creating the directory (0755) when it is missing."""
+def write_json(path: str, value: Any, indent: int | None = 2) -> None:
+    """Write ``value`` as JSON, indented unless it is long, creating the directory (0755) when it is missing."""
     os.makedirs(os.path.dirname(path), mode=0o755, exist_ok=True)
-    write_atomically(path, json.dumps(value, indent=2, sort_keys=True) + "\n")
+    write_atomically(path, json.dumps(value, indent=indent, sort_keys=True) + "\n")
 
 
 def read_json(path: str) -> dict[str, Any] | None:

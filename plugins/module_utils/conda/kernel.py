@@ -14,6 +14,7 @@ from contextlib import suppress
 from typing import Any
 
 from .files import read_json, remove_file, write_json
+from .generations import Generations
 
 
 def path(kernels_dir: str, name: str) -> str:
@@ -42,9 +43,23 @@ def read(kernels_dir: str, name: str) -> dict[str, Any] | None:
 
 
 def belongs_to(found: Mapping[str, Any] | None, prefix: str) -> bool:
-    """Whether a kernel starts the Python of this environment."""
+    """Whether a kernel starts the Python of this environment, or of one of its generations."""
     argv = (found or {}).get("argv")
-    return isinstance(argv, list) and bool(argv) and str(argv[0]).startswith(f"{prefix}/bin/")
+    own = Generations(*os.path.split(prefix))
+    return isinstance(argv, list) and bool(argv) and str(argv[0]).startswith((f"{prefix}/bin/", f"{own.directory}/"))
+
+
+def moved(found: Mapping[str, Any], old: str, new: str) -> dict[str, Any]:
+    """The same kernel with the Python of another prefix."""
+
+    def change(value: Any) -> Any:
+        if isinstance(value, str):
+            return new + value[len(old) :] if value == old or value.startswith(f"{old}/") else value
+        if isinstance(value, list):
+            return [change(item) for item in value]
+        return {key: change(item) for key, item in value.items()} if isinstance(value, dict) else value
+
+    return {key: change(value) for key, value in found.items()}
 
 
 def write(kernels_dir: str, name: str, wanted: Mapping[str, Any]) -> None:

@@ -10,6 +10,7 @@ Sources: conda's documentation of ``MatchSpec``
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 from urllib.parse import urlsplit
@@ -107,6 +108,18 @@ def split_subdir(channel: str) -> tuple[str, str]:
 def channel_name(channel: str) -> str:
     """The short name of a channel: the last part of its URL that is not a platform."""
     return split_subdir(channel)[0].rpartition("/")[2]
+
+
+def channel_allowed(channel: str, allowed: Sequence[str]) -> bool:
+    """Whether a channel is on a list of allowed ones, or there is no list.
+
+    A name allows this name; a URL allows itself and the channels below it. A name never allows a URL that only
+    ends like it, which anybody can have.
+    """
+    given = channel.rstrip("/")
+    entries = [entry.rstrip("/") for entry in allowed]
+    below = any("://" in entry and given.startswith(f"{entry}/") for entry in entries)
+    return not entries or given in entries or below
 
 
 def _same_channel(wanted: str, actual: str) -> bool:

@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -50,6 +50,22 @@ class Plan:
     kernel: Mapping[str, Any] | None = None
     remove_kernel: bool = False
     reasons: tuple[str, ...] = ()
+
+    def steps(self) -> tuple[str, ...]:
+        """What is going to be done, in words."""
+        if self.action in ("none", "remove"):
+            return () if self.action == "none" else ("remove the environment",)
+        command = "update" if self.action == "update" else "create"
+        steps = ["remove what an interrupted run left"] if self.action == "rebuild" else []
+        steps += [" ".join((f"conda {command}:", *self.install))] if self.install or command == "create" else []
+        steps += [f"conda remove: {' '.join(self.remove)}"] if self.remove else []
+        steps += [f"pip install: {' '.join(found.text for found in self.pip.install)}"] if self.pip.install else []
+        steps += [f"pip uninstall: {' '.join(self.pip.remove)}"] if self.pip.remove else []
+        steps += [f"set variables: {' '.join(self.set_variables)}"] if self.set_variables else []
+        steps += [f"unset variables: {' '.join(self.unset_variables)}"] if self.unset_variables else []
+        steps += ["write the Jupyter kernel"] if self.kernel is not None else []
+        steps += ["remove the Jupyter kernel"] if self.remove_kernel else []
+        return tuple(steps)
 
 
 def make_plan(spec: EnvironmentSpec, actual: Actual) -> Plan:
@@ -200,28 +216,44 @@ def _require_ipykernel(spec: EnvironmentSpec, records: Mapping[str, PackageRecor
 
 @dataclass(frozen=True)
 class View:
-    """What a diff shows of an environment: lines by package, variables and the kernel."""
+    """What a diff shows of an environment: lines by package, variables, the kernel, the generation.
+
+    ``hashes`` are the packages' sha256 where they are known."""
 
     packages: Mapping[str, str] = field(default_factory=dict)
     pip: Mapping[str, str] = field(default_factory=dict)
     variables: Mapping[str, str] = field(default_factory=dict)
     kernel: Mapping[str, Any] | None = None
+    hashes: Mapping[str, str] = field(default_factory=dict)
+    generation: str = ""
 
 
-def view(snapshot: Snapshot, found_kernel: Mapping[str, Any] | None) -> View:
+def view(snapshot: Snapshot, found_kernel: Mapping[str, Any] | None, generation: str = "") -> View:
     """What a diff shows of the present environment."""
     packages = {name: record.line() for name, record in snapshot.conda.items()}
+    hashes = {name: record.sha256 for name, record in snapshot.conda.items() if record.sha256}
     pip = {name: distribution.title() for name, distribution in snapshot.pip().items()}
-    return View(packages, pip, snapshot.variables, found_kernel)
+    return View(packages, pip, snapshot.variables, found_kernel, hashes, generation)
 
 
 def render(before: View, after: View) -> dict[str, str]:
     """The two texts of Ansible's diff. Values of variables may be secret and are not shown."""
-    return {"before": _text(before, before), "after": _text(after, before)}
+    both = set(before.packages) & set(after.packages) & set(before.hashes) & set(after.hashes)
+    replaced = {
+        name
+        for name in both
+        if before.packages[name] == after.packages[name] and before.hashes[name] != after.hashes[name]
+    }
+    return {"before": _text(before, before, replaced), "after": _text(after, before, replaced)}
 
 
-def _text(shown: View, before: View) -> str:
-    lines = [shown.packages[name] for name in sorted(shown.packages)]
+def _text(shown: View, before: View, replaced: Collection[str]) -> str:
+    """The lines of one side. Only packages that differ in nothing else are shown with their hash."""
+    lines = [f"generation: {shown.generation}"] if shown.generation else []
+    lines += [
+        shown.packages[name] + (f" sha256:{shown.hashes[name][:12]}" if name in replaced else "")
+        for name in sorted(shown.packages)
+    ]
     lines += [f"pip: {shown.pip[name]}" for name in sorted(shown.pip)]
     for name in sorted(shown.variables):
         changed = before.variables.get(name, shown.variables[name]) != shown.variables[name]

@@ -46,6 +46,11 @@ class PackageRecord:
         """``name version build channel``, as a diff shows it."""
         return f"{self.title()} {channel_name(self.channel)}".rstrip()
 
+    def result(self) -> dict[str, str]:
+        """The record as modules return it."""
+        keys = ("name", "version", "build", "channel", "subdir", "url", "sha256")
+        return {key: getattr(self, key) for key in keys}
+
     def dependencies(self) -> list[str]:
         """The names of the packages that this one needs."""
         found = (_DEPENDENCY.match(text) for text in self.depends)

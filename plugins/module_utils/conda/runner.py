@@ -12,10 +12,12 @@ import json
 import os
 import re
 import subprocess
+import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from .lock import Lock
 from .match import redact
 from .records import PackageRecord, parse_record
 
@@ -27,6 +29,20 @@ _URL = re.compile(r"(?:https?|file)://[^\s'\",;)\]]+")
 _VIRTUAL = re.compile(r"(?<![A-Za-z0-9_])__[a-z][a-z0-9_]*")
 _CONTRADICTION = "the packages contradict each other"
 _LAST_LINES = 5
+_QUIET = ("--disable-pip-version-check", "--no-input")
+_IMPORT = """
+import importlib, sys
+failed = False
+for name in sys.argv[1:]:
+    try:
+        importlib.import_module(name)
+    except BaseException as error:
+        failed = True
+        print(f"{name}: {type(error).__name__}: {error}".replace("\\n", " "))
+sys.exit(failed)
+"""
+
+Done = subprocess.CompletedProcess
 
 
 class RunError(Exception):
@@ -69,30 +85,71 @@ class Conda:
         self, command: str, prefix: str, arguments: Sequence[str], channels: Sequence[str], *, dry_run: bool
     ) -> Solution:
         """Run ``conda create|install|remove`` on a prefix; RunError when it fails."""
-        if not self.available():
-            raise RunError(f"conda_executable: '{self.executable}' is not there or not executable; install conda first")
+        self._require()
         options = ["--override-channels"] if channels else []
         options += [word for channel in channels for word in ("-c", channel)]
+        options += ["--no-default-packages"] if command == "create" else []
         options += ["--dry-run"] if dry_run else []
-        done = _run(
-            [self.executable, command, "-y", "--json", "-p", prefix, *options, *arguments],
-            clean_environment(os.environ),
-            self.keep_open,
-        )
+        done = self._run([command, "-y", "--json", "-p", prefix, *options, *arguments])
         return read_answer(f"conda {command}", done, channels)
 
-    def pip(self, prefix: str, arguments: Sequence[str]) -> None:
-        """Run the environment's own pip, with no user site in its way; RunError when it fails."""
-        base = clean_environment(os.environ)
-        environment = {name: value for name, value in base.items() if name not in _PIP_REMOVED}
-        environment.update(PYTHONNOUSERSITE="1", PIP_USER="0")
-        command = [f"{prefix}/bin/python", "-m", "pip", *arguments]
-        done = _run(command, environment, self.keep_open)
+    def install(self, prefix: str, lock: Lock, specs: tuple[str, ...]) -> None:
+        """Make a new environment of exactly the packages of a lock; RunError when it fails.
+
+        conda compares every download with its sha256, and every file that it links with its package's list.
+        """
+        self._require()
+        with tempfile.TemporaryDirectory(prefix="pystack-") as directory:
+            path = os.path.join(directory, "explicit.txt")
+            with open(path, "w", encoding="utf-8") as stream:
+                stream.write(lock.text())
+            safely = {"CONDA_SAFETY_CHECKS": "enabled", "CONDA_EXTRA_SAFETY_CHECKS": "true"}
+            done = self._run(["create", "-y", "--json", "-p", prefix, "--file", path], safely)
+        if done.returncode:  # of success an explicit installation says nothing
+            read_answer("conda create", done, lock.channels())
+
+    def _require(self) -> None:
+        if not self.available():
+            raise RunError(f"conda_executable: '{self.executable}' is not there or not executable; install conda first")
+
+    def _run(self, arguments: Sequence[str], more: Mapping[str, str] | None = None) -> Done[str]:
+        """Run conda without the personal configuration of whoever runs it: an environment of the host depends
+        on the host's configuration only. Credentials in ~/.netrc count."""
+        with tempfile.TemporaryDirectory(prefix="pystack-home-") as home:
+            environment = {**clean_environment(os.environ), "HOME": home, **(more or {})}
+            environment.pop("XDG_CONFIG_HOME", None)
+            netrc = os.environ.get("NETRC") or os.path.expanduser("~/.netrc")
+            if os.path.exists(netrc):
+                environment["NETRC"] = netrc
+            return _run([self.executable, *arguments], environment, self.keep_open)
+
+    def check_pip(self, prefix: str) -> None:
+        """Let pip compare what the installed distributions need with what there is; RunError naming what is not."""
+        done = _run([f"{prefix}/bin/python", "-m", "pip", "check", *_QUIET], _pip_environment(), self.keep_open)
         if done.returncode:
-            raise RunError(f"pip {arguments[0]} failed: {_pip_reason(done)}", _details(done))
+            reason = "; ".join(line.strip() for line in done.stdout.splitlines() if line.strip())
+            raise RunError(f"pip check failed: {redact(reason) or _last_lines(done)}", _details(done))
+
+    def check_imports(self, prefix: str, modules: Sequence[str]) -> None:
+        """Import modules in one process of the environment's Python; RunError naming those that fail."""
+        done = _run([f"{prefix}/bin/python", "-I", "-c", _IMPORT, *modules], _pip_environment(), self.keep_open)
+        if done.returncode:
+            reason = "; ".join(line for line in done.stdout.splitlines() if line) or _last_lines(done)
+            raise RunError(f"imports failed: {redact(reason)}", _details(done))
+
+    def pip(self, prefix: str, arguments: Sequence[str]) -> str:
+        """What the environment's own pip answers, with no user site in its way; RunError when it fails."""
+        command, *rest = arguments
+        done = _run([f"{prefix}/bin/python", "-m", "pip", command, *_QUIET, *rest], _pip_environment(), self.keep_open)
+        if done.returncode:
+            raise RunError(f"pip {command} failed: {_pip_reason(done)}", _details(done))
+        return done.stdout
 
 
-Done = subprocess.CompletedProcess
+def _pip_environment() -> dict[str, str]:
+    base = clean_environment(os.environ)
+    environment = {name: value for name, value in base.items() if name not in _PIP_REMOVED}
+    return {**environment, "PYTHONNOUSERSITE": "1", "PIP_USER": "0"}
 
 
 def _run(command: Sequence[str], environment: Mapping[str, str], keep_open: tuple[int, ...]) -> Done[str]:

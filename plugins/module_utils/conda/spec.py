@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from difflib import get_close_matches
 from typing import Any, TypeVar
 
-from .match import MatchSpec, check_channel
+from .match import MatchSpec, channel_allowed, check_channel
 from .requirement import Requirement
 from .version import VersionSpec
 
@@ -27,10 +27,14 @@ KEYS = (
     "jupyter_kernel",
     "update",
     "prune",
+    "imports",
+    "pip_check",
 )
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_MODULE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*(?:\.[A-Za-z_][A-Za-z0-9_]*)*")
 _RESERVED_NAMES = ("base", "root")
+_STATES = ("present", "absent", "exported")
 _MISSING: Any = object()
 
 Read = TypeVar("Read")
@@ -47,7 +51,8 @@ class SpecError(ValueError):
 @dataclass(frozen=True)
 class EnvironmentSpec:
     """One declared environment. ``packages`` includes Python when its version was given;
-    ``kernel`` is the display name of the Jupyter kernel, or empty."""
+    ``kernel`` is the display name of the Jupyter kernel, or empty. ``exported`` asks for nothing but its files;
+    ``imports`` and ``pip_check`` are how a new generation is proved."""
 
     name: str
     present: bool = True
@@ -58,6 +63,9 @@ class EnvironmentSpec:
     kernel: str = ""
     latest: bool = False
     prune: bool = False
+    exported: bool = False
+    imports: tuple[str, ...] = ()
+    pip_check: bool = True
 
     def conda_specs(self) -> tuple[MatchSpec, ...]:
         """What conda is asked for: the packages, with Python and pip where pip has work to do."""
@@ -78,20 +86,42 @@ class EnvironmentSpec:
             "variables": sorted(self.variables),
             "kernel": self.kernel,
         }
-        return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
+        return _sha256(value)
+
+    def lock_digest(self) -> str:
+        """A sha256 over all that decides which packages a lock has. Order does not matter, but for channels."""
+        return _sha256(
+            {
+                "packages": sorted(spec.canonical() for spec in self.conda_specs()),
+                "channels": self.channels,
+                "pip": sorted(requirement.text for requirement in self.pip),
+            }
+        )
 
 
-def read_declarations(declarations: Any, channels: Sequence[str] = ()) -> list[EnvironmentSpec]:
+def _sha256(value: Any) -> str:
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
+
+
+def read_declarations(
+    declarations: Any, channels: Sequence[str] = (), allowed_channels: Sequence[str] = ()
+) -> list[EnvironmentSpec]:
     """Check and normalise all declared environments, with ``channels`` where one has none.
 
+    ``allowed_channels`` are the only ones that a declaration may name; empty allows all.
     Raises SpecError with every problem found, each with the path of the option.
     """
     problems: list[str] = []
     default = _channels(_Reader({"channels": list(channels)}, "", problems))
-    specs = [
-        _environment(_Reader(declaration, f"environments[{index}]", problems), default)
-        for index, declaration in enumerate(declarations)
-    ]
+    allowed = tuple(
+        _Reader({"allowed_channels": list(allowed_channels)}, "", problems).each("allowed_channels", check_channel)
+    )
+    specs = []
+    for index, declaration in enumerate(declarations):
+        reader = _Reader(declaration, f"environments[{index}]", problems)
+        spec = _environment(reader, default)
+        _refuse_channels(spec, allowed, reader)
+        specs.append(spec)
     _refuse_twice([spec.name for spec in specs], "environments[{}].name", problems)
     if problems:
         raise SpecError(problems)
@@ -184,7 +214,7 @@ def _environment(reader: _Reader, default_channels: tuple[str, ...]) -> Environm
     _refuse_both(packages, pip, reader)
     return EnvironmentSpec(
         name=_name(reader),
-        present=reader.choice("state", ("present", "absent")) == "present",
+        present=reader.choice("state", _STATES) == "present",
         packages=tuple(packages),
         channels=default_channels if reader.get("channels") is _MISSING else _channels(reader),
         pip=tuple(pip),
@@ -192,6 +222,9 @@ def _environment(reader: _Reader, default_channels: tuple[str, ...]) -> Environm
         kernel=_kernel(reader),
         latest=reader.choice("update", ("minimal", "latest")) == "latest",
         prune=reader.flag("prune"),
+        exported=reader.get("state") == "exported",
+        imports=tuple(reader.each("imports", _module)),
+        pip_check=reader.get("pip_check") is _MISSING or reader.flag("pip_check"),
     )
 
 
@@ -253,6 +286,25 @@ def _channels(reader: _Reader) -> tuple[str, ...]:
     if channels and not kept:
         reader.problem("channels", "has only 'nodefaults', which is not a channel; name at least one channel")
     return kept
+
+
+def _module(name: str) -> str:
+    if not _MODULE.fullmatch(name):
+        raise ValueError(f"'{name}' is not the name of a module, such as 'numpy' or 'scipy.stats'")
+    return name
+
+
+def _refuse_channels(spec: EnvironmentSpec, allowed: Sequence[str], reader: _Reader) -> None:
+    """Refuse channels that are not allowed, and the configured ones, which nobody knows here."""
+    if not allowed or not spec.present:
+        return
+    accepted = f"allowed_channels has {', '.join(allowed)}"
+    if not spec.channels:
+        reader.problem("channels", f"is empty, so that conda's configuration would decide; {accepted}")
+    named = [*spec.channels, *(package.channel for package in spec.packages if package.channel)]
+    for channel in dict.fromkeys(named):
+        if not channel_allowed(channel, allowed):
+            reader.problem("channels", f"'{channel}' is not allowed; {accepted}")
 
 
 def _refuse_both(packages: Sequence[MatchSpec], pip: Sequence[Requirement], reader: _Reader) -> None:

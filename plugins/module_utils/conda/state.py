@@ -17,14 +17,15 @@ from .spec import EnvironmentSpec
 
 BUILDING = "building"
 READY = "ready"
-_LISTS = ("declared", "pip", "variables")
+_LISTS = ("declared", "pip", "variables", "generations")
 _TEXTS = ("status", "operation", "spec_digest", "python")
 
 
 @dataclass(frozen=True)
 class State:
     """``operation`` is the last one begun (create, update, remove). ``pip`` holds requirements
-    and ``variables`` names that were declared at some time and not pruned since."""
+    and ``variables`` names that were declared at some time and not pruned since; ``generations``
+    are ids in the order in which they were put to use."""
 
     status: str = READY
     operation: str = "update"
@@ -33,6 +34,7 @@ class State:
     python: str = ""
     pip: tuple[str, ...] = ()
     variables: tuple[str, ...] = ()
+    generations: tuple[str, ...] = ()
 
     def interrupted(self, *operations: str) -> bool:
         """Whether one of these operations was begun and not ended."""
@@ -89,4 +91,5 @@ def ready(spec: EnvironmentSpec, before: State | None, operation: str) -> State:
         python=spec.python(),
         pip=tuple(sorted(requirements | set(kept.pip))),
         variables=tuple(sorted(set(spec.variables) | set(kept.variables))),
+        generations=before.generations if before else (),
     )

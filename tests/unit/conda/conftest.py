@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import subprocess
@@ -15,7 +16,7 @@ from typing import Any
 import pytest
 from ansible.module_utils.testing import patch_module_args
 from ansible_collections.pystack.infra.plugins.module_utils import conda
-from ansible_collections.pystack.infra.plugins.modules import conda_env
+from ansible_collections.pystack.infra.plugins.modules import conda_env, conda_lock
 
 Result = dict[str, Any]
 PACKAGE_DIRECTORY = Path(str(conda.__file__)).parent
@@ -33,7 +34,9 @@ with patch_module_args(json.loads(sys.argv[1])):
 def package(name: str, version: str, *depends: str) -> Result:
     build = f"py311_{version.replace('.', '')}" if depends else "h1_0"
     values = {"name": name, "version": version, "build": build, "build_number": 0}
-    return {**values, "channel": CHANNEL, "subdir": "linux-64", "depends": list(depends)}
+    url = f"{CHANNEL}/{name}-{version}-{build}.conda"
+    file = {"url": url, "sha256": hashlib.sha256(url.encode()).hexdigest()}
+    return {**values, **file, "channel": CHANNEL, "subdir": "linux-64", "depends": list(depends)}
 
 
 PACKAGES = [
@@ -88,6 +91,23 @@ class World:
             conda_env.main()
         result: Result = json.loads(self.capsys.readouterr().out)
         return result
+
+    def other(self, module: Any, **options: Any) -> Result:
+        """Run another module of the collection, with the world's paths and the options given."""
+        self.capsys.readouterr()
+        flags = {"_ansible_check_mode": options.pop("check", False), "_ansible_diff": True}
+        with patch_module_args({"envs_dir": str(self.envs), **options, **flags}), pytest.raises(SystemExit):
+            module.main()
+        result: Result = json.loads(self.capsys.readouterr().out)
+        return result
+
+    def lock(self, *environments: Result, **options: Any) -> Result:
+        """The option ``locks`` with fresh locks of environments."""
+        result = self.other(
+            conda_lock, environments=list(environments), conda_executable=str(self.conda), update=True, **options
+        )
+        assert not result.get("failed"), result
+        return {lock["name"]: {"path": f"locks/{lock['file']}", "text": lock["text"]} for lock in result["locks"]}
 
     def one(self, *environments: Any, **options: Any) -> Result:
         """Run for one environment, demand success, and give its entry."""

@@ -8,6 +8,7 @@ misbehaviour) and ``calls.jsonl`` (every call with its environment).
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import shutil
@@ -28,11 +29,34 @@ from conda.version import VersionOrder  # type: ignore[import-not-found]  # noqa
 Meta = dict[str, Any]
 
 FAKE_PIP = """#!{python} -IS
-import pathlib, re, shutil, sys
+import json, pathlib, re, shutil, sys
 site = next(pathlib.Path({prefix!r}).glob("lib/python*/site-packages"))
-command, words = sys.argv[3], [w for w in sys.argv[4:] if not w.startswith("-")]
+if sys.argv[1] == "-I":
+    broken = [name for name in sys.argv[4:] if name.startswith("broken")]
+    print("\\n".join(name + ": ImportError: no good" for name in broken))
+    sys.exit(bool(broken))
+command, options = sys.argv[3], sys.argv[4:]
+values = [options[i + 1] for i, w in enumerate(options) if w in ("-r", "--report")]
+words = [w for w in options if not w.startswith("-") and w not in values]
+if "-r" in options:
+    words += [line.split(" ")[0] for line in pathlib.Path(values[0]).read_text().splitlines()]
+    command += " --require-hashes" if "--require-hashes" in options else ""
 with open({log!r}, "a") as log:
     log.write(command + " " + " ".join(words) + "\\n")
+if command == "check":
+    broken = [path.name for path in site.glob("inconsistent-*.dist-info")]
+    print("inconsistent 1.0 requires nothing, which is not installed." if broken else "No broken requirements found.")
+    sys.exit(bool(broken))
+if "--report" in options:
+    rows = []
+    for word in words:
+        name, _, version = re.sub(r"\\[.*\\]", "", word).partition("==")
+        archive = {{}} if name == "vcs" else {{"hashes": {{"sha256": format(len(name), "064x")}}}}
+        rows.append({{"metadata": {{"name": name, "version": version or "1.0"}}, "is_direct": False,
+                     "download_info": {{"url": "https://index.example/" + name, "archive_info": archive}}}})
+    pathlib.Path(values[0]).write_text(json.dumps({{"version": "1", "install": rows}}))
+    sys.exit(0)
+command = command.split(" ")[0]
 for word in words:
     name = re.match(r"[\\w.-]+", word)[0]
     if name == "broken":
@@ -107,14 +131,22 @@ def link(prefix: Path, meta: Meta) -> None:
         path = prefix / files[0]
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(f"Name: {meta['name']}\nVersion: {meta['version']}\n")
-    name = f"{meta['name']}-{meta['version']}-{meta['build']}.json"
-    (prefix / "conda-meta" / name).write_text(json.dumps(meta | {"files": files}))
+    stem = f"{meta['name']}-{meta['version']}-{meta['build']}"
+    data = prefix / "share" / meta["name"]
+    data.mkdir(parents=True, exist_ok=True)
+    (data / "data").write_text(stem)
+    digest = "0" * 64 if meta["name"] in DB.get("damaged", ()) else hashlib.sha256(stem.encode()).hexdigest()
+    paths = [{"_path": f"share/{meta['name']}/data", "path_type": "hardlink", "sha256": digest}]
+    more = {"files": files, "paths_data": {"paths": paths}, "extracted_package_dir": str(HERE / "pkgs" / stem)}
+    (HERE / "pkgs" / stem).mkdir(parents=True, exist_ok=True)
+    (prefix / "conda-meta" / f"{stem}.json").write_text(json.dumps(meta | more))
 
 
 def unlink(prefix: Path, name: str) -> None:
     for path in prefix.glob(f"conda-meta/{name}-[0-9]*.json"):
         for file in json.loads(path.read_text())["files"]:
             shutil.rmtree((prefix / file).parent)
+        shutil.rmtree(prefix / "share" / name)
         path.unlink()
 
 
@@ -131,6 +163,17 @@ def apply(prefix: Path, before: dict[str, Meta], after: dict[str, Meta]) -> None
             os.kill(os.getpid(), signal.SIGKILL)
         if before.get(name) != meta and name not in DB.get("skip", ()):
             link(prefix, meta)
+
+
+def install_explicit(prefix: Path, file: Path) -> None:
+    """What conda does with an explicit list: no solution, and no answer."""
+    urls = dict(line.split("#sha256:") for line in file.read_text().splitlines() if line.startswith("http"))
+    offers = {meta["url"]: meta for meta in DB["packages"]}
+    wrong = [url for url, digest in urls.items() if offers[url]["sha256"] != digest]
+    if wrong:
+        fail("ChecksumMismatchError", f"the content of {wrong[0]} is not the expected one")
+    apply(prefix, {}, {offers[url]["name"]: offers[url] for url in urls})
+    sys.exit(0)
 
 
 def shown(meta: Meta) -> Meta:
@@ -154,7 +197,10 @@ def main(arguments: list[str]) -> None:
     dry = "--dry-run" in options
     if command == "create" and prefix.exists():
         shutil.rmtree(prefix)
-    before = {name: {k: v for k, v in meta.items() if k != "files"} for name, meta in installed(prefix).items()}
+    if "--file" in words:
+        install_explicit(prefix, Path(words[words.index("--file") + 1]))
+    added = ("files", "paths_data", "extracted_package_dir")
+    before = {name: {k: v for k, v in meta.items() if k not in added} for name, meta in installed(prefix).items()}
     if command == "remove":
         after = {name: meta for name, meta in before.items() if name not in specs}
     else:

@@ -49,7 +49,7 @@ def test_create(world: World) -> None:
     assert world.calls() == [
         [
             *("create", "-y", "--json", "-p", str(world.envs / "work")),
-            *("--override-channels", "-c", "conda-forge"),
+            *("--override-channels", "-c", "conda-forge", "--no-default-packages"),
             *("python=3.11", "numpy=1.26", "ipykernel", "pip"),
         ]
     ]
@@ -102,18 +102,22 @@ def test_secrets_appear_nowhere_in_the_result(world: World) -> None:
 
 
 def test_conda_gets_a_clean_environment(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    (world.root / ".netrc").touch()
     for name in ("CI", "JENKINS_URL", "CONDA_PLUGINS_AUTO_ACCEPT_TOS", "CONDARC", "CONDA_PREFIX", "PYTHONPATH"):
         monkeypatch.setenv(name, "x")
     monkeypatch.setenv("HTTPS_PROXY", "http://proxy.example")
     world.run({"name": "e"})
     environment = world.calls_with_environment()[0]["env"]
     assert environment["HTTPS_PROXY"] == "http://proxy.example"
+    # The personal configuration of whoever runs it does not count; credentials in ~/.netrc do.
+    assert environment["HOME"] != str(world.root) and not Path(environment["HOME"]).exists()
+    assert environment["NETRC"] == str(world.root / ".netrc")
     assert "x" not in environment.values()
 
 
 def test_an_empty_environment_and_channels_of_condas_own(world: World) -> None:
     assert world.one({"name": "e"})["action"] == "create"
-    assert world.calls() == [["create", "-y", "--json", "-p", str(world.envs / "e")]]
+    assert world.calls() == [["create", "-y", "--json", "-p", str(world.envs / "e"), "--no-default-packages"]]
     assert not world.one({"name": "e"})["changed"]
 
 

@@ -104,14 +104,14 @@ ACCEPTED = "accepted are letters, digits, '.', '_' and '-', with a letter or dig
         ({"name": ".pystack"}, f"environments[0].name: '.pystack' is not a usable name; {ACCEPTED}"),
         ({"name": "base"}, "environments[0].name: 'base' is conda's own installation, which is not managed here"),
         ({"name": "root"}, "environments[0].name: 'root' is conda's own installation, which is not managed here"),
-        ({"name": "e", "state": "gone"}, "environments[0].state: 'gone' is not one of present, absent"),
+        ({"name": "e", "state": "gone"}, "environments[0].state: 'gone' is not one of present, absent, exported"),
         ({"name": "e", "update": []}, "environments[0].update: [] is not one of minimal, latest"),
         ({"name": "e", "prune": "yes"}, "environments[0].prune: 'yes' is a string; true or false is expected"),
         ({"name": "e", "package": []}, "environments[0].package: is not a known key; did you mean 'packages'?"),
         (
             {"name": "e", "zzz": 1},
             "environments[0].zzz: is not a known key; known keys: name, state, python, packages, channels, pip, "
-            "variables, jupyter_kernel, update, prune",
+            "variables, jupyter_kernel, update, prune, imports, pip_check",
         ),
         (
             {"name": "e", "python": 3.1},
