@@ -62,6 +62,8 @@ class Options:
     diff: bool = False
     tasks_from: str = "main"
     more: tuple[str, ...] = ()
+    #: Environment variables of the role's tasks on the host.
+    environment: Variables = field(default_factory=dict)
     #: Where the host is looked up; Molecule's inventory when left out.
     inventory: Path | None = None
 
@@ -80,7 +82,10 @@ class Run:
         include = {"name": f"pystack.infra.{role}", "tasks_from": options.tasks_from}
         # The tag lets a run with --tags reach the role's own.
         task = {"name": f"Include {role}", "ansible.builtin.include_role": include, "tags": ["always"]}
-        play = {"name": role, "hosts": host.backend.name, "become": True, "gather_facts": False, "tasks": [task]}
+        play = {
+            **{"name": role, "hosts": host.backend.name, "become": True, "gather_facts": False},
+            **{"environment": dict(options.environment), "tasks": [task]},
+        }
         (folder / "play.json").write_text(json.dumps([play]))
         command = ["ansible-playbook", str(folder / "play.json"), "--extra-vars", f"@{folder / 'variables.json'}"]
         command += ["--inventory", str(KIT), "--inventory", str(options.inventory or inventory()), *options.arguments()]
