@@ -51,8 +51,9 @@ docs: setup ## Regenerate the references from argument specs and docstrings
 	@python -m scripts.docs
 
 .PHONY: bench
-bench: setup ## Measure against the book's own script, and a second run against gathering facts
+bench: setup ## Measure against the book's own script, a second run, and environments by engine
 	@python -m benchmarks.bench
+	@python -m benchmarks.environments
 
 .PHONY: lock
 lock: setup ## Resolve requirements/dev.in anew

@@ -79,12 +79,15 @@ def module_documentation(path: Path) -> dict[str, Any]:
 
 
 def module_reference() -> str:
-    parts = ["# Modules and filters", _GENERATED]
+    parts = ["# Modules, lookups and filters", _GENERATED]
     for path in sorted((ROOT / "plugins/modules").glob("*.py")):
         module = module_documentation(path)
         parts += [f"## pystack.infra.{module['module']}", plain(module["short_description"]) + "."]
         parts += ["\n".join(f"- {plain(line)}" for line in module["description"]), table(module["options"])]
         parts += [f"```yaml\n{module['examples'].removeprefix('---').strip()}\n```"]
+    parts.append("## Lookups")
+    lookups = [module_documentation(path) for path in sorted((ROOT / "plugins/lookup").glob("*.py"))]
+    parts.append("\n".join(f"- `pystack.infra.{row['name']}`: {plain(row['short_description'])}." for row in lookups))
     parts.append("## Filters")
     lines = []
     for path in sorted((ROOT / "plugins/filter").glob("*.yml")):

@@ -130,6 +130,18 @@ CASES: list[tuple[dict[str, object], list[str]]] = [
         ["conda_env_environments[0].channels", "credentials"],
     ),
     (
+        {**environment(packages=["numpy"]), "conda_env_lock_mode": "require"},
+        ["lab has no lock (looked at", "locks/lab-linux-64.lock)", "playbooks/lock.yml -i"],
+    ),
+    (environment(file="nowhere.yml"), ["environments[0].file", "nowhere.yml"]),
+    (environment(lock_file="/nowhere/lab.lock"), ["environments[0].lock_file", "/nowhere/lab.lock"]),
+    (
+        {**environment(channels=["conda-forge"]), "conda_env_allowed_channels": ["bank"]},
+        ["conda_env_environments[0].channels: 'conda-forge' is not allowed; conda_env_allowed_channels has bank"],
+    ),
+    ({"conda_env_keep_generations": 0}, ["conda_env_keep_generations is 0: accepted are numbers from 1 on"]),
+    ({"conda_env_engine": "mamba"}, ["conda_env_engine", "mamba", "rattler"]),
+    (
         {"miniconda_channels": ["https://mirror.example/t/hunter2/conda"]},
         ["miniconda_channels", "credentials"],
     ),

@@ -212,20 +212,35 @@ fake_conda.main(sys.argv[1:])
 """
 
 
-def test_conda_env(host: str, tmp_path: Path) -> None:
-    python = {
-        **{"name": "python", "version": "3.11.8", "build": "h1_0", "build_number": 0, "depends": []},
-        **{"channel": "https://conda.example/conda-forge/linux-64", "subdir": "linux-64"},
-    }
-    offer = {"packages": [python], "module_utils": "/repo/plugins/module_utils"}
+def fake_conda(host: str) -> dict[str, str]:
+    """A conda with two packages on the host, and the arguments that lead the module conda_env to it."""
+    channel = "https://conda.example/conda-forge/linux-64"
+    packages: list[dict[str, Any]] = []
+    for version in ("3.11.8", "3.12.1"):
+        url = f"{channel}/python-{version}-h1_0.conda"
+        python: dict[str, Any] = {
+            **{"name": "python", "version": version, "build": "h1_0", "build_number": 0, "depends": []},
+            **{
+                "channel": channel,
+                "subdir": "linux-64",
+                "url": url,
+                "sha256": hashlib.sha256(url.encode()).hexdigest(),
+            },
+        }
+        packages.append(python)
+    offer = {"packages": packages, "module_utils": "/repo/plugins/module_utils"}
     execute(host, "rm", "-rf", "/srv/conda")
     write(host, "/srv/conda/bin/conda", _FAKE_CONDA, "0755")
     write(host, "/srv/conda/bin/db.json", json.dumps(offer))
-    paths = {
+    return {
         "envs_dir": "/srv/conda/envs",
         "kernels_dir": "/srv/conda/kernels",
         "conda_executable": "/srv/conda/bin/conda",
     }
+
+
+def test_conda_env(host: str, tmp_path: Path) -> None:
+    paths = fake_conda(host)
     declared = {"name": "lab", "python": "3.11", "variables": {"KEY": "value"}, "channels": ["conda-forge"]}
     present = {**paths, "environments": [declared]}
     absent = {**paths, "environments": [{"name": "lab", "state": "absent"}]}
@@ -242,6 +257,37 @@ def test_conda_env(host: str, tmp_path: Path) -> None:
     assert [result["environments"][0]["action"] for result in results] == ["create", "create", "none", "none", "remove"]
     assert [result["changed"] for result in results] == [True, True, False, False, True]
     assert execute(host, "find", "/srv/conda/envs", "-name", "lab*") == ""
+
+
+def test_locked_environments(host: str, tmp_path: Path) -> None:
+    paths = fake_conda(host)
+    scratch = {key: paths[key] for key in ("envs_dir", "conda_executable")}
+    place = {key: paths[key] for key in ("envs_dir", "kernels_dir")}
+    declared = [{"name": "lab", "python": version, "channels": ["conda-forge"]} for version in ("3.11", "3.12")]
+    solved = tasks(host, tmp_path, *(("conda_lock", {**scratch, "environments": [lab]}, {}) for lab in declared))
+    assert [result.get("msg") for result in solved if result.get("failed")] == []
+    locks = [{"lab": {"path": "lab.lock", "text": result["locks"][0]["text"]}} for result in solved]
+    wanted = [{**paths, "environments": [lab], "locks": lock} for lab, lock in zip(declared, locks, strict=True)]
+    results = tasks(
+        host,
+        tmp_path,
+        ("conda_env", wanted[0], {}),
+        ("conda_env", wanted[0], {}),
+        ("conda_env", wanted[1], {"check_mode": True}),
+        ("conda_env", wanted[1], {}),
+        ("conda_env_rollback", place, {}),
+        ("conda_env_info", {"envs_dir": paths["envs_dir"], "verify": "files"}, {}),
+        ("conda_search", {"specs": ["nothing"], "conda_executable": "/srv/conda/bin/conda"}, {}),
+    )
+    *changes, back, found, search = results
+    assert [result.get("msg") for result in (*changes, back, found) if result.get("failed")] == []
+    assert [row["environments"][0]["action"] for row in changes] == ["create", "none", "update", "update"]
+    first, second = (row["environments"][0]["generation"] for row in (changes[0], changes[-1]))
+    assert (back["environments"][0]["from"], back["environments"][0]["to"]) == (second, first)
+    (lab,) = found["environments"]
+    assert (lab["generation"], lab["python"], lab["frozen"], lab["faults"]) == (first, "3.11.8", True, [])
+    # The fake knows no search; that the module says so is enough here.
+    assert search["failed"] and search["msg"].startswith("conda search failed")
 
 
 @pytest.mark.parametrize("algorithm", ["argon2id", "sha256"])

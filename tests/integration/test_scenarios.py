@@ -11,6 +11,8 @@ import re
 import subprocess
 import time
 import xml.etree.ElementTree as ElementTree
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -19,6 +21,7 @@ import yaml
 ROOT = Path(__file__).resolve().parents[2]
 ARTIFACTS = ROOT / ".artifacts"
 SCENARIOS = sorted(path.parent.name for path in (ROOT / "molecule").glob("*/molecule.yml"))
+AT_ONCE = 2
 _LAST_LINES = 120
 
 
@@ -41,13 +44,10 @@ def verified(report: Path) -> list[str]:
     return [str(case.get("name")) for case in cases if case.find("skipped") is None]
 
 
-@pytest.mark.parametrize("scenario", SCENARIOS)
-def test_scenario(scenario: str, capsys: pytest.CaptureFixture[str]) -> None:
-    ARTIFACTS.mkdir(exist_ok=True)
-    report, log = ARTIFACTS / f"{scenario}.xml", ARTIFACTS / f"{scenario}.log"
-    report.unlink(missing_ok=True)
+def run(scenario: str, say: Callable[[str], None]) -> int:
+    """Molecule's exit code; all that it printed goes to a log."""
     started = time.monotonic()
-    with log.open("w") as output:
+    with (ARTIFACTS / f"{scenario}.log").open("w") as output:
         molecule = subprocess.Popen(
             ["molecule", "test", "--scenario-name", scenario],
             cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env={**os.environ, "NO_COLOR": "1"},
@@ -57,9 +57,31 @@ def test_scenario(scenario: str, capsys: pytest.CaptureFixture[str]) -> None:
             output.write(line)
             output.flush()
             if "Executing" in line or "Executed" in line or "changed=" in line:
-                with capsys.disabled():
-                    print(f"\n  {time.monotonic() - started:5.0f} s  {line.strip()[:110]}", end="", flush=True)
-        code = molecule.wait()
+                say(f"{time.monotonic() - started:5.0f} s  {scenario:<12} {line.strip()[:100]}")
+    return molecule.wait()
+
+
+@pytest.fixture(scope="module")
+def codes(pytestconfig: pytest.Config) -> Iterator[dict[str, Future[int]]]:
+    """Exit codes by scenario. Two run at a time: hosts of one wait for Ansible while those of another are busy."""
+    ARTIFACTS.mkdir(exist_ok=True)
+    capture = pytestconfig.pluginmanager.getplugin("capturemanager")
+
+    def say(line: str) -> None:
+        with capture.global_and_fixture_disabled():
+            print(f"\n  {line}", end="", flush=True)
+
+    for scenario in SCENARIOS:
+        (ARTIFACTS / f"{scenario}.xml").unlink(missing_ok=True)
+    pool = ThreadPoolExecutor(AT_ONCE)
+    yield {scenario: pool.submit(run, scenario, say) for scenario in SCENARIOS}
+    pool.shutdown(cancel_futures=True)
+
+
+@pytest.mark.parametrize("scenario", SCENARIOS)
+def test_scenario(scenario: str, codes: dict[str, Future[int]]) -> None:
+    report, log = ARTIFACTS / f"{scenario}.xml", ARTIFACTS / f"{scenario}.log"
+    code = codes[scenario].result()
     tail = "\n".join(log.read_text().splitlines()[-_LAST_LINES:])
     assert code == 0, f"molecule ended with {code}; all of it in {log}; the end:\n{tail}"
     tests = verified(report) if report.exists() else []
