@@ -90,6 +90,7 @@ options:
         description:
           - V(minimal) asks conda only when a declared package is missing or has another version.
           - V(latest) asks conda in every run for the newest packages within the declared constraints.
+          - An environment with a lock follows its lock.
         type: str
         choices: [minimal, latest]
         default: minimal

@@ -137,7 +137,7 @@ CASES: list[tuple[dict[str, object], list[str]]] = [
     (environment(lock_file="/nowhere/lab.lock"), ["environments[0].lock_file", "/nowhere/lab.lock"]),
     (
         {**environment(channels=["conda-forge"]), "conda_env_allowed_channels": ["bank"]},
-        ["conda_env_environments[0].channels: 'conda-forge' is not allowed; conda_env_allowed_channels has bank"],
+        ["conda_env_environments[0].channels", "is not allowed; conda_env_allowed_channels has bank"],
     ),
     ({"conda_env_keep_generations": 0}, ["conda_env_keep_generations is 0: accepted are numbers from 1 on"]),
     ({"conda_env_engine": "mamba"}, ["conda_env_engine", "mamba", "rattler"]),

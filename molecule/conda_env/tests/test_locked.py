@@ -82,7 +82,7 @@ def test_a_lock_names_every_package_with_its_hash(host, locks):
     assert "# pip: iniconfig==2.0.0 --hash=sha256:" in lock.read_text()
     again = play(host, "conda_env", declared(locks), tasks_from="lock")
     assert (again.code, again.changed) == (0, 0), again.output
-    assert not host.file(LAB).exists and not host.file(f"{ENVS}/.pystack/locking").exists
+    assert not host.file(LAB).exists and not host.file(f"{ENVS}/.pystack/scratch").exists
 
 
 def test_check_mode_shows_what_a_new_lock_would_change(host, locks):

@@ -90,6 +90,7 @@ def test_a_build_that_was_killed_is_repaired_by_the_next_run(host, locks):
     assert as_nobody(host, f"{LAB}/bin/python -c 'import openpyxl; print(openpyxl.__version__)'") == "3.1.2"
     result = play(host, "conda_env", declared(locks / "new", "3.1.5"))
     assert (result.code, result.changed) == (0, 1) and serves(host, "3.1.5"), result.output
+    assert host.check_output(f"ls -A /tmp {ENVS}/.pystack | grep -e pystack-home -e scratch || true") == ""
     use_the_old_lock(host, locks)
 
 

@@ -11,7 +11,7 @@ from typing import Union
 
 from . import state
 from .exported import Exported
-from .files import lock
+from .files import lock, scratch
 from .in_place import InPlace
 from .locked import Locked
 from .outcome import ApplyError, Outcome
@@ -45,12 +45,17 @@ def _apply_all(settings: Settings, specs: Sequence[EnvironmentSpec]) -> list[Out
     outcomes: list[Outcome] = []
     for job in _jobs(settings, specs):
         try:
-            outcomes.append(job.predict() if settings.check else job.carry_out())
+            outcomes.append(job.predict() if settings.check else _carry_out(settings, job))
         except RunError as error:
             raise ApplyError(f"{job.spec.name}: {error}", outcomes, error.details) from error
         except (OSError, ValueError) as error:
             raise ApplyError(f"{job.spec.name}: {error}", outcomes, {}) from error
     return outcomes
+
+
+def _carry_out(settings: Settings, job: Job) -> Outcome:
+    with scratch(state.scratch(settings.envs_dir)) if job.works else nullcontext():
+        return job.carry_out()
 
 
 def _jobs(settings: Settings, specs: Sequence[EnvironmentSpec]) -> list[Job]:

@@ -18,6 +18,8 @@ from .spec import EnvironmentSpec, SpecError
 class Exported:
     """An environment that is to be written down; SpecError where there is none, ValueError for a damaged one."""
 
+    works = False
+
     def __init__(self, settings: Settings, spec: EnvironmentSpec) -> None:
         self.spec = spec
         self.prefix = settings.prefix(spec.name)

@@ -7,6 +7,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import shutil
 import tempfile
 import time
 from collections.abc import Iterator
@@ -55,6 +56,22 @@ def remove_file(path: str) -> None:
     """Remove a file, if it is there."""
     with suppress(FileNotFoundError):
         os.unlink(path)
+
+
+@contextmanager
+def scratch(directory: str) -> Iterator[str]:
+    """Let temporary files lie in a directory that only one run uses, and that is empty before and gone afterwards.
+
+    What a killed run leaves there is removed by the next one.
+    """
+    shutil.rmtree(directory, ignore_errors=True)
+    os.makedirs(directory, mode=0o700)
+    before, tempfile.tempdir = tempfile.tempdir, directory
+    try:
+        yield directory
+    finally:
+        tempfile.tempdir = before
+        shutil.rmtree(directory, ignore_errors=True)
 
 
 @contextmanager

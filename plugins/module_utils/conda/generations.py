@@ -208,11 +208,19 @@ def history_after(history: Iterable[str], identity: str) -> tuple[str, ...]:
     return (*(known for known in history if known != identity), identity)
 
 
+def in_order(generations: Generations, history: Sequence[str]) -> list[str]:
+    """The complete generations in the order in which they were put to use.
+
+    Those that the history does not know, since it was lost, come first, by the time of their books.
+    """
+    complete = set(generations.complete())
+    unknown = sorted(complete - set(history), key=lambda identity: os.stat(generations.book_path(identity)).st_mtime_ns)
+    return [*unknown, *(identity for identity in history if identity in complete)]
+
+
 def surplus(generations: Generations, history: Sequence[str], keep: int) -> list[str]:
     """The prefixes that nobody needs: neither in use, nor among the last ``keep`` complete ones."""
-    complete = set(generations.complete())
-    known = [identity for identity in history if identity in complete]
-    wanted = {generations.current(), *known[max(0, len(known) - keep) :]}
+    wanted = {generations.current(), *in_order(generations, history)[-keep:]}
     unneeded = [identity for identity in generations.found() if identity not in wanted]
     return [identity for identity in unneeded if not processes_using(generations.prefix(identity))]
 

@@ -36,6 +36,11 @@ class InPlace:
         if problems:
             raise SpecError(problems)
 
+    @property
+    def works(self) -> bool:
+        """Whether there is anything to do."""
+        return self.plan.action != "none"
+
     def carry_out(self) -> Outcome:
         """Bring the environment to its declaration; RunError, OSError or ValueError when that fails."""
         settings, spec, actual, plan = self.settings, self.spec, self.actual, self.plan

@@ -141,6 +141,11 @@ class Locked:
 
     # ------------------------------------------------------------ predict, carry out
 
+    @property
+    def works(self) -> bool:
+        """Whether there is anything to do."""
+        return self.plan.action != "none"
+
     def predict(self) -> Outcome:
         """What carrying the plan out would do; the lock says it exactly."""
         return self._outcome(_expected(self.file.lock, self.spec), self._wanted_kernel(), Stopwatch())

@@ -15,13 +15,12 @@ from __future__ import annotations
 import json
 import os
 import platform
-import shutil
 import tempfile
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from typing import Any
 
 from . import state
+from .files import scratch
 from .lock import Lock, LockedPackage, LockedRequirement, in_link_order, platform_of
 from .match import channel_allowed
 from .records import read_snapshot
@@ -32,7 +31,8 @@ from .spec import EnvironmentSpec
 
 def make_lock(conda: Conda, envs_dir: str, spec: EnvironmentSpec, allowed_channels: tuple[str, ...] = ()) -> Lock:
     """Solve one declaration. Raises RunError when conda or pip cannot, or a package has no sha256."""
-    with _scratch(envs_dir, spec.name) as prefix:
+    with scratch(state.scratch(envs_dir)) as directory:
+        prefix = os.path.join(directory, spec.name)
         conda.solve(
             "create", prefix, [package.canonical() for package in spec.conda_specs()], spec.channels, dry_run=False
         )
@@ -59,18 +59,6 @@ def make_lock(conda: Conda, envs_dir: str, spec: EnvironmentSpec, allowed_channe
     if foreign:
         raise RunError(f"packages came from {', '.join(foreign)}, which allowed_channels does not have")
     return lock
-
-
-@contextmanager
-def _scratch(envs_dir: str, name: str) -> Iterator[str]:
-    """A prefix that is gone afterwards, and does not outlive a killed run for longer than until the next."""
-    prefix = os.path.join(state.directory(envs_dir), "locking", name)
-    shutil.rmtree(prefix, ignore_errors=True)
-    os.makedirs(os.path.dirname(prefix), mode=0o755, exist_ok=True)
-    try:
-        yield prefix
-    finally:
-        shutil.rmtree(os.path.dirname(prefix), ignore_errors=True)
 
 
 def _solve_pip(conda: Conda, prefix: str, spec: EnvironmentSpec) -> tuple[LockedRequirement, ...]:

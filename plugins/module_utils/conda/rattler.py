@@ -53,7 +53,7 @@ class Rattler:
             )
         request = _request(prefix, os.path.join(self.directory, "pkgs"), lock, specs)
         with tempfile.TemporaryDirectory(prefix="pystack-") as private:
-            program = _write(private, "driver.py", inspect.getsource(rattler_driver))
+            program = _write(private, "rattler_driver.py", inspect.getsource(rattler_driver))
             asked = _write(private, "request.json", json.dumps(request))
             done = _run([self.python, "-I", program, asked], _environment(private), self.keep_open)
         reason = _reason(done)

@@ -480,8 +480,8 @@ def _run_compileall(prefix: str, sources: Sequence[str]) -> None:
 
 
 def complete(record: Mapping[str, Any], archive: Archive, spec: str, bytecode: Sequence[str]) -> dict[str, Any]:
-    """A record of ``conda-meta`` with what conda would have written too: the specification that asked for the package,
-    if any, and the bytecode."""
+    """A record of ``conda-meta`` with what conda would have written too: the URLs letter by letter, the bytecode, and
+    the specification that asked for the package, if any."""
     paths = record["paths_data"]
     more = [{"_path": path, "path_type": "pyc_file"} for path in bytecode]
     asked = {"requested_spec": spec, "requested_specs": [spec]} if spec else {}
@@ -491,7 +491,6 @@ def complete(record: Mapping[str, Any], archive: Archive, spec: str, bytecode: S
         "channel": _channel(archive),
         "files": [*record["files"], *bytecode],
         "paths_data": {**paths, "paths": [*paths["paths"], *more]},
-        "subdir": archive.subdir,
         "url": archive.url,
     }
 

@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -103,9 +102,6 @@ def locked_environments(envs_dir: str) -> list[str]:
 def _previous(own: Generations, current: str) -> str:
     """The generation that was put to use before the present one; empty when there is none."""
     kept = state.read(own.envs_dir, own.name)
-    complete = set(own.complete())
-    history: Sequence[str] = [identity for identity in (kept or state.State()).generations if identity in complete]
-    if current not in history:
-        return history[-1] if history else ""
-    position = history.index(current)
-    return history[position - 1] if position else ""
+    order = generations.in_order(own, kept.generations if kept else ())
+    position = order.index(current) if current in order else 0
+    return order[position - 1] if position else ""

@@ -46,6 +46,11 @@ def directory(envs_dir: str) -> str:
     return os.path.join(envs_dir, ".pystack")
 
 
+def scratch(envs_dir: str) -> str:
+    """Where a run has its temporary files, on the file system of the environments."""
+    return os.path.join(directory(envs_dir), "scratch")
+
+
 def path(envs_dir: str, name: str) -> str:
     """The state file of one environment."""
     return os.path.join(directory(envs_dir), f"{name}.json")

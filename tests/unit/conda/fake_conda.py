@@ -39,7 +39,7 @@ command, options = sys.argv[3], sys.argv[4:]
 values = [options[i + 1] for i, w in enumerate(options) if w in ("-r", "--report")]
 words = [w for w in options if not w.startswith("-") and w not in values]
 if "-r" in options:
-    words += [line.split(" ")[0] for line in pathlib.Path(values[0]).read_text().splitlines()]
+    words += [line.split(" --hash")[0] for line in pathlib.Path(values[0]).read_text().splitlines()]
     command += " --require-hashes" if "--require-hashes" in options else ""
 with open({log!r}, "a") as log:
     log.write(command + " " + " ".join(words) + "\\n")
@@ -50,10 +50,11 @@ if command == "check":
 if "--report" in options:
     rows = []
     for word in words:
-        name, _, version = re.sub(r"\\[.*\\]", "", word).partition("==")
+        name, _, url = re.sub(r"\\[.*\\]", "", word).partition(" @ ")
+        name, _, version = name.partition("==")
         archive = {{}} if name == "vcs" else {{"hashes": {{"sha256": format(len(name), "064x")}}}}
-        rows.append({{"metadata": {{"name": name, "version": version or "1.0"}}, "is_direct": False,
-                     "download_info": {{"url": "https://index.example/" + name, "archive_info": archive}}}})
+        rows.append({{"metadata": {{"name": name, "version": version or "1.0"}}, "is_direct": bool(url),
+                     "download_info": {{"url": url or "https://index.example/" + name, "archive_info": archive}}}})
     pathlib.Path(values[0]).write_text(json.dumps({{"version": "1", "install": rows}}))
     sys.exit(0)
 command = command.split(" ")[0]
@@ -64,8 +65,8 @@ for word in words:
     for old in site.glob(name + "-*.dist-info"):
         shutil.rmtree(old)
     if command == "install" and name != "ghost":
-        pin = re.search(r"[=>]=\\s*([^,]+)", word)
-        version = pin[1] if pin else "1.0"
+        pin = re.search(r"[=>]=\\s*([^,]+)|/[^/]+-([0-9.]+)[-.]", word)
+        version = pin[1] or pin[2] if pin else "1.0"
         info = site / (name + "-" + version + ".dist-info")
         info.mkdir()
         (info / "METADATA").write_text("Name: " + name + "\\nVersion: " + version + "\\n")

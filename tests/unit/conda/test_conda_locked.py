@@ -118,7 +118,7 @@ def test_locking_says_what_it_cannot_do(world: World) -> None:
     world.db["packages"] = [{**meta, "sha256": ""} for meta in world.db["packages"]]
     world.misbehave()
     assert "no URL or no sha256 for openssl, so they cannot be locked" in message(SMALL)
-    assert not (world.envs / ".pystack/locking").exists()
+    assert not (world.envs / ".pystack/scratch").exists()
 
 
 # ---------------------------------------------------------------- install
@@ -271,6 +271,22 @@ def test_variables_and_kernel_change_without_a_new_generation(world: World, old:
     assert world.one(declared, locks=old)["action"] == "none"
 
 
+def test_a_requirement_with_a_url_is_locked_with_it(world: World) -> None:
+    for file in ("foo-1.5-py3-none-any.whl", "foo-1.5.tar.gz"):
+        declared = {
+            **SMALL,
+            "name": file.replace("foo", "e"),
+            "python": "3.11",
+            "pip": [f"foo @ https://files.example/{file}"],
+        }
+        locks = world.lock(declared)
+        (lock,) = locks.values()
+        assert f"# pip: foo @ https://files.example/{file} --hash=sha256:" in lock["text"]
+        expected = world.one(declared, locks=locks, check=True)
+        assert world.one(declared, locks=locks)["pip"] == expected["pip"]
+        assert expected["pip"]["added"] == ["foo 1.5"]
+
+
 # ---------------------------------------------------------------- failures
 
 
@@ -318,17 +334,25 @@ def test_many_damaged_files_are_counted(world: World, old: Any) -> None:
     assert "1 more files differ" in world.run(declared, locks=locks)["msg"]
 
 
-def test_a_killed_run_leaves_the_old_generation_and_the_next_one_repairs(world: World, old: Any) -> None:
+def test_a_killed_run_leaves_the_old_generation_and_the_next_one_repairs(
+    world: World, old: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     locks, before = world.lock(NEW), current(world)
+    temporary = world.root / "tmp"
+    temporary.mkdir()
+    monkeypatch.setenv("TMPDIR", str(temporary))
     world.misbehave(kill_after=3)
     run = world.start(NEW, locks=locks)
     run.wait()
     assert run.returncode == -9
     assert current(world) == before and len(prefixes(world)) == 2, "something was half built"
+    assert list(temporary.iterdir()) == [], "what the run leaves, the next one finds"
+    assert (world.envs / ".pystack/scratch").exists()
     assert world.one(OLD, locks=old, check=True)["action"] == "none"
     world.misbehave()
     assert world.one(NEW, locks=locks)["action"] == "update"
     assert prefixes(world) == sorted([before, current(world)])
+    assert not (world.envs / ".pystack/scratch").exists()
     assert world.one(NEW, locks=locks)["action"] == "none"
 
 
@@ -497,6 +521,16 @@ def test_rollback_swaps_the_link_and_leads_the_kernel_back(world: World, changed
     assert forward["changed"] and current(world) == second
 
 
+def test_a_lost_history_loses_no_generation(world: World, changed: str) -> None:
+    second = current(world)
+    (world.envs / ".pystack/lab.json").unlink()
+    assert world.one(NEW, locks=world.lock(NEW))["action"] == "none"
+    assert prefixes(world) == sorted([changed, second])
+    (world.envs / ".pystack/lab.json").unlink()
+    result = world.other(conda_env_rollback, kernels_dir=str(world.kernels))
+    assert (result["changed"], current(world)) == (True, changed)
+
+
 def test_a_run_after_a_rollback_uses_the_lock_again(world: World, changed: str) -> None:
     world.other(conda_env_rollback, kernels_dir=str(world.kernels))
     locks = world.lock(NEW)
@@ -519,6 +553,10 @@ def test_rollback_says_why_it_cannot(world: World, changed: str) -> None:
     shutil.rmtree(world.envs / "_generations/lab" / changed)
     assert "no environment below" in message()
     book = world.envs / "_generations/lab" / f"{current(world)}.json"
+    text = book.read_text()
+    book.unlink()
+    assert "no environment below" in message(), "the one in use is no complete generation"
+    book.write_text(text)
     book.write_text("{}")
     assert "is damaged; remove it to have the generation built again" in message(names=["lab"])
 

@@ -407,6 +407,13 @@ def test_an_environment_is_exactly_its_lock(world: World, home: Path, local: boo
 
 
 @pytest.mark.controller
+def test_addresses_stay_as_they_were_written(world: World) -> None:
+    base = world.url.replace("127.0.0.1", "LocalHost")
+    lock = world.lock(*world.publish(package("alpha")), base=base)
+    assert read_snapshot(str(world.install("lab", lock))).conda == lock.records()
+
+
+@pytest.mark.controller
 def test_everybody_reads_and_nobody_else_writes(world: World) -> None:
     prefix = world.install("lab", world.lock(*world.publish(package("alpha"))))
     modes = {str(path.relative_to(prefix)): path.stat().st_mode & 0o777 for path in [prefix, *prefix.rglob("*")]}
@@ -585,6 +592,8 @@ def test_credentials_come_from_netrc_and_stay_there(world: World, home: Path) ->
     )
     (home / ".netrc").write_text("machine 127.0.0.1 login me password hunter2\n")
     prefix = world.install("lab", lock)
+    (prefix / "share/alpha/data").write_text("wrong")  # so that it has to be fetched once more
+    assert (world.install("next", lock) / "share/alpha/data").read_text() == "alpha"
     written = [path for root in (prefix, world.cache) for path in root.rglob("*") if path.is_file()]
     assert [path for path in written if b"hunter2" in path.read_bytes()] == []
 
