@@ -44,6 +44,11 @@ def verified(report: Path) -> list[str]:
     return [str(case.get("name")) for case in cases if case.find("skipped") is None]
 
 
+def size(scenario: str) -> int:
+    """Bytes of a scenario's tests."""
+    return sum(path.stat().st_size for path in (ROOT / "molecule" / scenario / "tests").glob("*.py"))
+
+
 def run(scenario: str, say: Callable[[str], None]) -> int:
     """Molecule's exit code; all that it printed goes to a log."""
     started = time.monotonic()
@@ -63,7 +68,10 @@ def run(scenario: str, say: Callable[[str], None]) -> int:
 
 @pytest.fixture(scope="module")
 def codes(pytestconfig: pytest.Config) -> Iterator[dict[str, Future[int]]]:
-    """Exit codes by scenario. Two run at a time: hosts of one wait for Ansible while those of another are busy."""
+    """Exit codes by scenario. Two run at a time: hosts of one wait for Ansible while those of another are busy.
+
+    Those with the most tests come first, so that none of them is the last one and alone.
+    """
     ARTIFACTS.mkdir(exist_ok=True)
     capture = pytestconfig.pluginmanager.getplugin("capturemanager")
 
@@ -74,7 +82,7 @@ def codes(pytestconfig: pytest.Config) -> Iterator[dict[str, Future[int]]]:
     for scenario in SCENARIOS:
         (ARTIFACTS / f"{scenario}.xml").unlink(missing_ok=True)
     pool = ThreadPoolExecutor(AT_ONCE)
-    yield {scenario: pool.submit(run, scenario, say) for scenario in SCENARIOS}
+    yield {scenario: pool.submit(run, scenario, say) for scenario in sorted(SCENARIOS, key=size, reverse=True)}
     pool.shutdown(cancel_futures=True)
 
 

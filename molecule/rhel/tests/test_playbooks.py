@@ -67,8 +67,12 @@ def test_both_hosts_have_the_same_generation(host, locked):
 
 def test_jupyter_runs_from_the_generation(host, locked):
     host.check_output("systemctl restart jupyter")
-    pid = host.check_output("systemctl show --value --property MainPID jupyter")
-    assert "/_generations/py4fi/" in host.check_output(f"readlink /proc/{pid}/exe")
+    # Its script hands over to Python a moment later.
+    pid = "$(systemctl show --value --property MainPID jupyter)"
+    host.check_output(
+        f"timeout 60 sh -c 'until grep -q {ENVIRONMENT}/bin/jupyter-lab /proc/{pid}/cmdline; do sleep 0.2; done'"
+    )
+    assert "/_generations/py4fi/" in host.check_output(f"tr '\\0' ' ' < /proc/{pid}/cmdline")
     kernel = yaml.safe_load(host.file("/usr/local/share/jupyter/kernels/py4fi/kernel.json").content_string)
     assert "/_generations/py4fi/" in kernel["argv"][0]
     assert as_nobody(host, f"{kernel['argv'][0]} -c 'import pandas; print(pandas.__name__)'") == "pandas"

@@ -267,7 +267,10 @@ def _check_archive(package: LockedPackage) -> str:
 
 
 def processes_using(prefix: str, proc: str = "/proc") -> list[int]:
-    """The ids of the processes that run, work or have mapped a file below a prefix, as far as one may see them."""
+    """The ids of the processes that run, work or have mapped a file below a prefix, or were told one.
+
+    That is as far as one may see them.
+    """
     return sorted(pid for pid, paths in paths_in_use(proc) if is_used(prefix, paths))
 
 
@@ -290,6 +293,9 @@ def _paths_of(process: str) -> set[str]:
     for name in ("exe", "cwd", "root"):
         with suppress(OSError):
             found.add(os.readlink(os.path.join(process, name)))
+    # In a container root may not see more than this of other users' processes.
+    with suppress(OSError), open(os.path.join(process, "cmdline"), "rb") as words:
+        found.update(os.fsdecode(word) for word in words.read().split(b"\0") if word.startswith(b"/"))
     with suppress(OSError), open(os.path.join(process, "maps"), encoding="utf-8", errors="surrogateescape") as maps:
         rows = (line.rstrip("\n").split(maxsplit=_MAPPED_PATH) for line in maps)
         found.update(row[_MAPPED_PATH] for row in rows if len(row) > _MAPPED_PATH)

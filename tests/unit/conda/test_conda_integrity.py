@@ -416,6 +416,14 @@ sys.stdin.read()
 """
 
 
+def test_a_process_of_somebody_else_shows_its_command(tmp_path: Path) -> None:
+    for pid, words in (("7", ["/envs/lab/1/bin/python", "-m", "ipykernel"]), ("8", ["/bin/sh", "envs/lab/1/x"])):
+        (tmp_path / pid).mkdir()
+        (tmp_path / pid / "cmdline").write_bytes("\0".join([*words, ""]).encode())
+    assert processes_using("/envs/lab/1", str(tmp_path)) == [7]
+    assert processes_using("/envs/lab/10", str(tmp_path)) == []
+
+
 def test_a_real_process(tmp_path: Path) -> None:
     one, two, three = (tmp_path / name for name in ("one", "two", "three"))
     for directory in (one, two, three):
