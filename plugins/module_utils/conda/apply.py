@@ -74,9 +74,9 @@ def _jobs(settings: Settings, specs: Sequence[EnvironmentSpec]) -> list[Job]:
 def _job(settings: Settings, spec: EnvironmentSpec) -> Job:
     if spec.exported:
         return Exported(settings, spec)
-    if spec.present and settings.lock_mode == "require" and settings.lock_of(spec.name) is None:
+    file = settings.lock_of(spec.name) if spec.present else None
+    if spec.present and settings.lock_mode == "require" and file is None:
         raise SpecError(
             [f"{spec.name}: lock_mode is 'require', and there is no lock for it; make one with playbooks/lock.yml"]
         )
-    locked = spec.present and settings.lock_of(spec.name) is not None
-    return Locked(settings, spec) if locked else InPlace(settings, spec)
+    return Locked(settings, spec, file) if file else InPlace(settings, spec)

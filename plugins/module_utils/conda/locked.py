@@ -63,18 +63,15 @@ class Locked:
     taken by something else; ValueError naming a damaged file.
     """
 
-    def __init__(self, settings: Settings, spec: EnvironmentSpec) -> None:
-        found = settings.lock_of(spec.name)
-        if found is None:
-            raise SpecError([f"{spec.name}: has no lock"])
+    def __init__(self, settings: Settings, spec: EnvironmentSpec, file: LockFile) -> None:
         self.settings = settings
         self.spec = spec
-        self.file = found
+        self.file = file
         self.own = Generations(settings.envs_dir, spec.name)
         self.current = self.own.current()
         self.actual, self.book = _inspect(settings, self.own, self.current)
         problems = _obstacles(settings, spec, self.actual, self.current)
-        problems += lock_problems(spec, found, platform_of(platform.machine()), settings.allowed_channels)
+        problems += lock_problems(spec, file, platform_of(platform.machine()), settings.allowed_channels)
         if problems:
             raise SpecError(problems)
         self.plan = self._make_plan()
@@ -157,7 +154,9 @@ class Locked:
         ended by the next run.
         """
         plan, watch = self.plan, Stopwatch()
-        self._collect(self._history())
+        # The target counts already: a generation that is about to be used again must not be taken for an old one.
+        history = generations.history_after(self._history(), plan.target)
+        self._collect(history)
         if plan.build:
             self._build(watch)
         elif plan.set_variables:
@@ -170,7 +169,6 @@ class Locked:
             kernel.write(self.settings.kernels_dir, self.spec.name, plan.kernel)
         elif plan.remove_kernel:
             kernel.remove(self.settings.kernels_dir, self.spec.name)
-        history = generations.history_after(self._history(), plan.target)
         self._keep_books(history)
         self._collect(history)
         book = self.book if plan.target == self.current else generations.read_book(self.own, plan.target)

@@ -217,6 +217,15 @@ def test_only_the_last_generations_stay_and_those_in_use(world: World) -> None:
     assert [path.name for path in (world.envs / "_generations/lab").glob("*.json")] == [f"{made[2]}.json"]
 
 
+def test_a_generation_that_is_used_again_is_not_removed_as_an_old_one(world: World, old: Any) -> None:
+    first = current(world)
+    world.one(NEW, locks=world.lock(NEW))
+    world.calls()
+    world.one(OLD, locks=old, keep_generations=1)
+    assert (current(world), prefixes(world), world.calls()) == (first, [first], [])
+    assert versions(world)["numpy"] == "1.26.4"
+
+
 @pytest.mark.parametrize("damage", ["edited", "deleted"])
 def test_a_damaged_file_is_found_and_repaired(world: World, old: Any, damage: str) -> None:
     broken = current(world)
